@@ -1,0 +1,87 @@
+# Every command of the project. `make help` prints the targets.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+export UV_LINK_MODE ?= copy
+
+# What `make pipeline-run` is told; params.yaml has the defaults.
+EXPERIMENTS ?=
+SEEDS ?=
+SET ?=
+DATASET ?= omniglot
+PORT ?= 5000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev pipeline-run test lint format data tune repro ui rollback lock clean
+
+help:  ## Print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+pipeline-run: setup  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000"
+	@$(RUN) -m pipelines $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
+
+test: setup-dev  ## Run the test suite
+	@$(RUN) -m pytest
+
+lint: setup-dev  ## Check style and types
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+format: setup-dev  ## Format the code
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+data: setup  ## Put a data set in place: DATASET=omniglot|miniimagenet|NAME DATA_SOURCE=PATH
+	@$(RUN) -m components.preprocess.data $(DATASET) $(if $(DATA_SOURCE),--source "$(DATA_SOURCE)")
+
+tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
+	@for name in $(EXPERIMENTS); do \
+	  $(RUN) -m components.preprocess --experiment $$name --output artifacts/tune/$$name/episodes && \
+	  $(RUN) -m components.train.tune --experiment $$name --episodes artifacts/tune/$$name/episodes \
+	    --output artifacts/tune/$$name.json --rates $(RATES) $(foreach override,$(SET),--set '$(override)') \
+	  || exit $$?; done
+
+repro: setup  ## dvc repro, with this environment on the path
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc repro
+
+ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
+	@$(RUN) -m components.ui --port $(PORT)
+
+rollback: setup  ## Move a champion back: MODEL=sinusoid-5shot [VERSION=1]
+	@$(RUN) -m components.promote.rollback "$(MODEL)" $(if $(VERSION),--version "$(VERSION)")
+
+lock:  ## Lock the requirements anew, with hashes
+	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra pipeline -o requirements.txt
+	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra pipeline --extra dev -c requirements.txt -o requirements-dev.txt
+	@grep '^uv==' requirements.txt | cut -d' ' -f1 | $(RUN) -m uv pip compile -q --universal --generate-hashes \
+	  --no-emit-index-url --python-version 3.11 --no-header - -o requirements-uv.txt
+
+clean:  ## Delete the environment and everything that runs left behind
+	rm -rf $(VENV) .local artifacts
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: requirements.txt $(VENV)/.uv
+	@echo "Installing the locked requirements (several GB; the first time takes minutes) ..."
+	@$(RUN) -m uv pip install -q --python $(RUN) --require-hashes -r $<
+	@$(RUN) -m uv pip install -q --python $(RUN) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@$(RUN) -m uv pip install -q --python $(RUN) --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.uv: requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $$($(PYTHON) --version); expected Python 3.11 or newer (make PYTHON=...)" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@

@@ -1,0 +1,8 @@
+"""The steps of the pipeline: one folder each, with its function, its command and its KFP component."""
+
+import os
+
+# Before any step imports MLflow: no telemetry, no pickled models, no bars of its own in the logs.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -1,0 +1,1 @@
+"""Step 3: checkpoints and episodes in, scores before and after adaptation out."""

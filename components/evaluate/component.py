@@ -1,0 +1,26 @@
+"""The evaluate step as a KFP component."""
+
+from typing import List  # noqa: UP035  # kfp reads this spelling
+
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+from components.kubeflow import step_component
+
+
+@step_component
+def evaluate(  # type: ignore[no-untyped-def]
+    checkpoints: Input[List[Model]],  # noqa: UP006
+    episodes: Input[Dataset],
+    results: Output[Artifact],
+    metrics: Output[Metrics],
+):
+    """All checkpoints of a lane in one step."""
+    import json
+    from pathlib import Path
+
+    from components.evaluate.step import METRICS, evaluate
+
+    output = Path(results.path)
+    evaluate([Path(checkpoint.path) for checkpoint in checkpoints], Path(episodes.path), output)
+    for name, value in json.loads((output / METRICS).read_text()).items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,1 @@
+"""Step 1: data or a task distribution in, episodes out."""

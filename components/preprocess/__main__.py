@@ -1,0 +1,18 @@
+"""python -m components.preprocess --experiment sinusoid-5shot --output artifacts/sinusoid-5shot/episodes"""
+
+from components.command import run_command, step_parser
+
+
+def main() -> None:
+    parser = step_parser("components.preprocess", "Write the episodes of an experiment.")
+    options = parser.parse_args()
+
+    from components.parameters import load_experiment
+    from components.preprocess.step import preprocess
+
+    experiment = load_experiment(options.experiment, options.overrides, options.params)
+    preprocess(experiment.tasks, options.output)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,43 @@
+"""The few DVC commands that putting data in place needs, run in a repository's top folder."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from metasgd.errors import InputError
+
+
+def has_remote(root: Path) -> bool:
+    """Whether a default remote is configured."""
+    return _dvc(root, "config", "core.remote").returncode == 0
+
+
+def pull(root: Path, pin: str) -> None:
+    """Fetch what a .dvc file pins from the default remote. InputError with DVC's own line if it fails."""
+    _require(_dvc(root, "pull", pin), f"dvc pull {pin}", "a remote that has the data, or DATA_SOURCE=…")
+
+
+def add(root: Path, folder: str) -> None:
+    """Pin a folder as it is now. InputError with DVC's own line if that fails."""
+    _require(_dvc(root, "add", folder), f"dvc add {folder}", "a repository set up by `dvc init`")
+
+
+def pinned_hash(root: Path, pin: str) -> str | None:
+    """The hash of all contents that a .dvc file holds; None without such a file."""
+    found = re.search(r"md5: (\S+)", (root / pin).read_text()) if (root / pin).is_file() else None
+    return found[1] if found else None
+
+
+def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def _require(finished: subprocess.CompletedProcess[str], command: str, expected: str) -> None:
+    if finished.returncode:
+        lines = (finished.stderr.strip() or finished.stdout.strip() or "no message").splitlines()
+        reasons = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+        raise InputError(
+            f"`{command}` failed with exit code {finished.returncode} ({reasons[0]}); expected {expected}"
+        )

@@ -1,0 +1,32 @@
+"""The promote step as a KFP component."""
+
+from typing import List  # noqa: UP035  # kfp reads this spelling
+
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
+
+from components.kubeflow import step_component
+
+
+@step_component
+def promote(  # type: ignore[no-untyped-def]
+    experiment: str,
+    parameters: str,
+    checkpoints: Input[List[Model]],  # noqa: UP006
+    results: Input[Artifact],
+    episodes: Input[Dataset],
+    decision: Output[Artifact],
+):
+    """parameters: the experiment's promotion as JSON."""
+    from pathlib import Path
+
+    from components.parameters import Promotion, from_json
+    from components.promote.step import promote
+
+    promote(
+        experiment,
+        from_json(Promotion, parameters),
+        [Path(checkpoint.path) for checkpoint in checkpoints],
+        Path(results.path),
+        Path(episodes.path),
+        Path(decision.path),
+    )

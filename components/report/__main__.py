@@ -1,0 +1,35 @@
+"""The report step as a command: `python -m components.report --help`."""
+
+import argparse
+from pathlib import Path
+
+from components.command import run_command
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    # After parsing: a wrong option is answered at once, and --help loads no pandas.
+    from components.report.step import report
+
+    report(arguments.results, arguments.decisions, arguments.output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m components.report", description="Write a run's report.")
+    add = parser.add_argument
+    add(
+        "--results",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="a lane's results; repeatable",
+    )
+    add("--decisions", type=Path, action="append", required=True, metavar="FILE",
+        help="its decision.json; as often as --results, in the same order")  # fmt: skip
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for report.html and summary.json")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,183 @@
+"""A lane in words, tables and pictures: what chapter.html.j2 is filled with."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from components.report.lanes import Lane
+from components.report.published import published, published_protocol
+from components.report.summary import estimate
+from components.report.wording import difference, listed, score
+from components.results import Comparison, Decision, Model, Result
+
+NETWORKS = {"mlp": "a fully connected network", "convnet": "a convolutional network"}
+MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """One row of the scores table. more: after further steps, in words; paper: the paper's value."""
+
+    shots: int
+    before: str
+    one_step: str
+    more: str
+    paper: str
+    tasks: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    uri: str
+    alt: str
+    caption: str
+
+
+def chapter(lane: Lane) -> dict[str, Any]:
+    """Everything the template names. Raises InputError where files of the lane are missing."""
+    lines = {algorithm: _score_lines(lane, seeds) for algorithm, seeds in lane.results.items()}
+    flat = [line for own in lines.values() for line in own]
+    return {
+        "lane": lane,
+        "first": lane.first,
+        "anchor": anchor(lane.experiment),
+        "network": _network(lane.first),
+        "notes": _notes(lane),
+        "lines": lines,
+        "has_more": any(line.more for line in flat),
+        "has_paper": any(line.paper for line in flat),
+        "recalled": any("†" in line.paper for line in flat),
+        "paper_protocol": published_protocol(lane.experiment),
+        "outcome": outcome(lane.decision),
+        "comparisons": [_comparison(one, lane.first.metric) for one in lane.decision.comparisons],
+        "examples": _examples(lane),
+        "pictures": [_seed_pictures(lane.folder, seeds[0]) for seeds in lane.results.values()],
+        "other_seeds": [
+            _seed_pictures(lane.folder, seed) for seeds in lane.results.values() for seed in seeds[1:]
+        ],
+        "runs": [seed for seeds in lane.results.values() for seed in seeds],
+    }
+
+
+def anchor(experiment: str) -> str:
+    """The experiment's name as an id and as a file name, whatever characters it holds."""
+    return quote(experiment, safe="")
+
+
+def outcome(decision: Decision) -> str:
+    """What became of the champion, in one sentence."""
+    before, after = decision.champion_before, decision.champion_after
+    winners = [comparison.challenger for comparison in decision.comparisons if comparison.wins]
+    if decision.dry_run:
+        would = (
+            f"{model_name(winners[-1])} would become the champion" if winners else "no challenger would win"
+        )
+        return f"Decided and recorded only, nothing was registered: {would}."
+    if after is None:
+        return "There is no champion: no challenger won."
+    if after == before:
+        return f"Version {after} stays the champion: no challenger won."
+    named = next(
+        (model_name(model) for model in decision.versions if model.version == after), f"version {after}"
+    )
+    earlier = f"before, it was version {before}" if before else "there was none before"
+    return f"The new champion is {named}; {earlier}."
+
+
+def model_name(model: Model) -> str:
+    version = f" (version {model.version})" if model.version else ""
+    return f"{model.algorithm}, seed {model.seed}{version}"
+
+
+def _comparison(comparison: Comparison, metric: str) -> dict[str, str]:
+    mean = comparison.mean_difference
+    return {
+        "challenger": model_name(comparison.challenger),
+        "champion": model_name(comparison.champion) if comparison.champion else "none",
+        "difference": "-" if mean is None else difference(mean, comparison.ci95, metric),
+        "outcome": "wins" if comparison.wins else "does not win",
+        "reason": comparison.reason,
+    }
+
+
+def _score_lines(lane: Lane, seeds: list[Result]) -> list[ScoreLine]:
+    return [_score_line(lane, seeds, shots) for shots in seeds[0].scores()]
+
+
+def _score_line(lane: Lane, seeds: list[Result], shots: int) -> ScoreLine:
+    first, scores = seeds[0], seeds[0].scores()[shots]
+    steps = {measured.step for measured in scores.steps}
+
+    def text(step: int, interval: bool = True) -> str:
+        value = estimate(lane.folder, seeds, shots, step)
+        return score(value.mean, value.ci95 if interval else None, first.metric)
+
+    paper = published(lane.experiment, first.algorithm, shots)
+    return ScoreLine(
+        shots=shots,
+        before=text(0) if 0 in steps else "-",
+        one_step=text(1) if 1 in steps else "-",
+        more=f"{text(max(steps))} ({max(steps)} steps)" if max(steps) > 1 else "",
+        paper=paper.text(first.metric) if paper else "",
+        tasks=scores.tasks,
+    )
+
+
+def _network(result: Result) -> str:
+    kind = str(result.network.get("kind"))
+    parameters = result.network.get("parameters")
+    counted = f" with {parameters:,} parameters" if isinstance(parameters, int) else ""
+    return f"{NETWORKS.get(kind, kind)}{counted}"
+
+
+def _notes(lane: Lane) -> list[str]:
+    """Remarks about the protocol; those that hold for some algorithms only name them."""
+    holds_for: dict[str, list[str]] = {}
+    for algorithm, seeds in lane.results.items():
+        for note in dict.fromkeys(seeds[0].notes):
+            holds_for.setdefault(note, []).append(algorithm)
+    everywhere = len(lane.results)
+    return [
+        note if len(names) == everywhere else f"{note} ({listed(names)})" for note, names in holds_for.items()
+    ]
+
+
+def _examples(lane: Lane) -> Picture | None:
+    alt = "Test episodes: a row per class, support pictures framed in blue, query pictures in grey."
+    caption = "Episodes as the models meet them: what each class shows to adapt on, and what is asked."
+    return _picture(lane.folder / "pictures" / "contact-sheet.png", alt, caption)
+
+
+def _seed_pictures(folder: Path, result: Result) -> dict[str, Any]:
+    """The pictures of one training; None for those it did not leave."""
+    own, name = folder / "pictures" / result.name, f"{result.algorithm}, seed {result.seed}"
+    kept = result.training.chosen_iteration if result.training else None
+    chosen = f"; the checkpoint of iteration {kept:,} was kept" if kept is not None else ""
+    score_name = "mean squared error" if result.metric == "mse" else "accuracy"
+    return {
+        "name": name,
+        "curve": _picture(
+            own / "learning-curve.svg",
+            f"Learning curve of {name}: training loss and validation {score_name} by meta-iteration{chosen}.",
+            f"{name}: meta-training",
+        ),
+        "alpha": _picture(
+            own / "alpha.svg",
+            f"Distribution of alpha in each layer of {name}, with its share of negative entries.",
+            f"{name}: alpha by layer, and the share of its entries that are negative",
+        ),
+        "fits": _picture(
+            own / "sine-fits.svg",
+            f"Test tasks' curves, and the network of {name} before and after one step on the support points.",
+            f"{name}: test tasks before and after one step",
+        ),
+    }
+
+
+def _picture(path: Path, alt: str, caption: str) -> Picture | None:
+    if not path.is_file():
+        return None
+    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return Picture(f"data:{MIME[path.suffix]};base64,{content}", alt, caption)

@@ -1,0 +1,24 @@
+"""The report step as a KFP component."""
+
+from kfp.dsl import HTML, Artifact, Input, Output
+
+from components.kubeflow import step_component
+
+
+@step_component
+def report(  # type: ignore[no-untyped-def]
+    results: Input[Artifact],
+    decision: Input[Artifact],
+    chapters: Output[Artifact],
+    page: Output[HTML],
+    earlier: Input[Artifact] = None,
+):
+    """One lane's chapter after those of the lanes before; the last lane's report is the whole."""
+    import shutil
+    from pathlib import Path
+
+    from components.report.step import report
+
+    before = Path(earlier.path) if earlier else None
+    report([Path(results.path)], [Path(decision.path)], Path(chapters.path), before)
+    shutil.copy(Path(chapters.path) / "report.html", page.path)

@@ -1,0 +1,44 @@
+"""The paper's own results, to stand beside the measured ones."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Published:
+    """One value of the paper. recalled: not confirmed by a second transcription."""
+
+    mean: float
+    ci95: float
+    recalled: bool = False
+
+    def text(self, metric: str) -> str:
+        """With as many decimals as the paper prints."""
+        if metric == "accuracy":
+            shown = f"{round(100 * self.mean, 2):g} ± {round(100 * self.ci95, 2):g} %"
+        else:
+            shown = f"{self.mean:.2f} ± {self.ci95:.2f}"
+        return f"{shown} †" if self.recalled else shown
+
+
+def published(experiment: str, algorithm: str, shots: int) -> Published | None:
+    """The paper's score after one step with this many shots at test, where it has one."""
+    value = _document().get(experiment, {}).get(algorithm, {}).get(shots)
+    return Published(**value) if value else None
+
+
+def published_protocol(experiment: str) -> str | None:
+    """How the paper got its values for this experiment, where it has any."""
+    protocol: str | None = _document().get(experiment, {}).get("protocol")
+    return protocol
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    text = Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")
+    document: dict[str, Any] = yaml.safe_load(text)
+    return document

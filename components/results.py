@@ -1,0 +1,128 @@
+"""What a lane leaves behind: its results and the decision about its champion."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+from pydantic import Field, TypeAdapter
+
+from metasgd.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean over the tasks, and half the width of its 95 % interval, after `step` inner steps."""
+
+    step: int
+    mean: float
+    ci95: float
+
+
+@dataclass(frozen=True)
+class ShotScores:
+    """Scores of one set of test tasks. steps: step 0 is before adaptation; ascending."""
+
+    task_set: str
+    tasks: int
+    steps: Annotated[list[Score], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    iterations: int
+    chosen_iteration: int | None
+    seconds: float
+    device: str
+    compiled: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """<algorithm>-seed<seed>.json. Accuracy is a fraction, 0 to 1.
+
+    shots: examples to adapt on behind `steps`; other_shots: the same by another number of shots.
+    reference: shown beside the learners, never promoted.
+    notes: remarks about the protocol, to be printed beside the scores.
+    """
+
+    experiment: str
+    algorithm: str
+    seed: int
+    metric: Literal["mse", "accuracy"]
+    higher_is_better: bool
+    task_set: str
+    tasks: int
+    shots: int
+    data: str
+    commit: str
+    steps: Annotated[list[Score], Field(min_length=1)]
+    other_shots: dict[int, ShotScores]
+    reference: bool
+    learner: dict[str, Any]
+    network: dict[str, Any]
+    notes: list[str]
+    training: TrainingRecord | None
+    run_id: str | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.algorithm}-seed{self.seed}"
+
+    def scores(self) -> dict[int, ShotScores]:
+        """By number of shots, the reported one first."""
+        return {self.shots: ShotScores(self.task_set, self.tasks, self.steps), **self.other_shots}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model in a comparison. version: None where it is not registered."""
+
+    algorithm: str
+    seed: int
+    version: str | None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One challenger on the gate tasks.
+
+    champion: None where there was none.
+    mean_difference, ci95: challenger minus champion, task by task; positive is better.
+    """
+
+    challenger: Model
+    champion: Model | None
+    mean_difference: float | None
+    ci95: tuple[float, float] | None
+    wins: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """decision.json: who is the champion after the run, and why."""
+
+    experiment: str
+    model: str
+    task_set: str
+    dry_run: bool
+    champion_before: str | None
+    champion_after: str | None
+    versions: list[Model]
+    comparisons: list[Comparison]
+
+
+def read_json(kind: type[T], path: Path) -> T:
+    """Read a Result or a Decision. Raises InputError for a file that is missing or is not one."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError:
+        raise InputError(f"{path}: no such file; expected the {kind.__name__.lower()} of a lane") from None
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{path}: {key or 'document'}: {problem['msg']}") from None

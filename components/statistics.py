@@ -1,0 +1,21 @@
+"""Intervals: 95 % confidence by Student's t over tasks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+
+def half_width(values: Sequence[float] | np.ndarray) -> float:
+    """Half the width of the mean's 95 % interval; 0 for a single value."""
+    count = len(values)
+    return float(stats.sem(values) * stats.t.ppf(0.975, count - 1)) if count > 1 else 0.0
+
+
+def paired_difference(
+    challenger: Sequence[float] | np.ndarray, champion: Sequence[float] | np.ndarray
+) -> tuple[float, tuple[float, float]]:
+    """Mean of challenger - champion, task by task, and its 95 % interval (low, high)."""
+    differences = np.asarray(challenger, dtype=np.float64) - np.asarray(champion, dtype=np.float64)
+    mean, half = float(differences.mean()), half_width(differences)
+    return mean, (mean - half, mean + half)

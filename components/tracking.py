@@ -1,0 +1,176 @@
+"""MLflow: one run per (experiment, algorithm, seed), in one MLflow experiment per kind of task.
+
+Everything goes through the client API: joining a run with `mlflow.start_run` would overwrite the
+status that its own step gave it. Without MLFLOW_TRACKING_URI, the store is .local/mlflow.db here.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from metasgd.errors import InputError
+
+LOCAL = Path(".local")
+PARENT = "METASGD_PARENT_RUN_ID"
+TIMEOUT = 10  # seconds; MLflow's own patience with an absent server is four minutes
+NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+def tracking_uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"
+
+
+def connect() -> MlflowClient:
+    """A client of the tracking store, checked to answer.
+
+    Raises InputError for a server that does not answer, or refuses the credentials.
+    """
+    uri = tracking_uri()
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    if uri.startswith(("http://", "https://")):
+        _require_answer(uri)
+    else:
+        LOCAL.mkdir(exist_ok=True)
+
+    client = MlflowClient()
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise InputError(f"MLFLOW_TRACKING_URI {_public(uri)}: {_line(error)}") from None
+    return client
+
+
+def _require_answer(uri: str) -> None:
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=TIMEOUT)
+    except requests.RequestException as error:
+        reason = type(error).__name__
+        raise InputError(
+            f"MLFLOW_TRACKING_URI {_public(uri)}: not reachable ({reason}); expected a running MLflow server"
+        ) from None
+    if answer.status_code != requests.codes.ok:
+        raise InputError(f"MLFLOW_TRACKING_URI {_public(uri)}: answers {answer.status_code}; expected 200")
+
+
+def _public(uri: str) -> str:
+    """The address without credentials."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One MLflow run, written through the client."""
+
+    client: MlflowClient
+    run_id: str
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+
+        self.client.log_batch(self.run_id, params=[Param(key, str(value)) for key, value in params.items()])
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, step) for key, value in values.items()]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_folder(self, folder: Path, place: str) -> None:
+        self.client.log_artifacts(self.run_id, str(folder), place)
+
+
+@contextmanager
+def open_run(experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
+    """A new run, ended as FINISHED, or as FAILED when the body raises.
+
+    Its parent is the run that the launcher or Kubeflow's MLflow plugin names in the environment.
+    """
+    client = connect()
+    parent = os.environ.get(PARENT) or os.environ.get("MLFLOW_RUN_ID")
+    links = {"mlflow.parentRunId": parent} if parent else {}
+    about = {"mlflow.source.git.commit": git_commit(), **links, **_environment_tags(), **tags}
+    run = client.create_run(_experiment_id(client, experiment), run_name=name, tags=about)
+    status = "FAILED"
+    try:
+        yield TrackedRun(client, run.info.run_id)
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run.info.run_id, status)
+
+
+def find_run(client: MlflowClient, run_id: str | None) -> TrackedRun | None:
+    """The run of that id, or None where this store does not know it."""
+
+    if run_id is None:
+        return None
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in NO_RUN:
+            return None
+        raise
+    return TrackedRun(client, run_id)
+
+
+def git_commit() -> str:
+    """The code's commit, marked when files differ from it; METASGD_COMMIT says it where there is no git."""
+    if stated := os.environ.get("METASGD_COMMIT"):
+        return stated
+    here = Path(__file__).parent
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def _environment_tags() -> dict[str, str]:
+    names = {"image": "METASGD_IMAGE", "pipeline_run": "METASGD_PIPELINE_RUN"}
+    return {tag: os.environ[name] for tag, name in names.items() if name in os.environ}
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    local = not tracking_uri().startswith(("http://", "https://"))
+    place = (LOCAL.resolve() / "mlflow-artifacts" / name).as_uri() if local else None
+    try:
+        return str(client.create_experiment(name, artifact_location=place))
+    except MlflowException:  # another training made it meanwhile
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys, as they are written with SET="…"."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        nested = (
+            flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        )
+        flat.update(nested)
+    return flat

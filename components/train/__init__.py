@@ -1,0 +1,1 @@
+"""Step 2: episodes in, a meta-learned (theta, alpha) out."""

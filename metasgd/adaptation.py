@@ -1,0 +1,123 @@
+"""The inner step, theta' = theta - alpha * grad L(theta), and the learners that differ in alpha.
+
+    learner = Learner.build(problem, network_settings, learner_settings)
+    meta = learner.initial(generator)                       # (theta, alpha)
+    theta = learner.adapt(meta, support_x, support_y)       # one step, for one task
+    outputs = learner.predict(theta, query_x, support_x)
+
+Training, evaluation and serving all adapt through `Learner.adapt`; for many tasks at once, they
+wrap it in `torch.func.vmap`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad
+
+from metasgd.configuration import LearnerSettings, NetworkSettings
+from metasgd.networks import Network, Parameters, build
+from metasgd.objectives import OBJECTIVES, Objective
+from metasgd.tasks import Batch
+
+
+class Meta(NamedTuple):
+    """What meta-training learns.
+
+    theta: the start of every adaptation.
+    alpha: step size and direction; per parameter, with theta's names and shapes (Meta-SGD), or one
+        0-dimensional tensor named "all" (scalar and fixed rates), or nothing.
+    """
+
+    theta: Parameters
+    alpha: Parameters
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a network has to fit: the objective's name, the shape of an example, the number of outputs."""
+
+    objective: str
+    input_shape: tuple[int, ...]
+    outputs: int
+
+
+def inner_step(theta: Parameters, alpha: Parameters, gradients: Parameters) -> Parameters:
+    """theta - alpha * gradients, element by element (equation 2; negative alpha climbs)."""
+    shared = alpha.get("all")
+    return {
+        name: value - (alpha[name] if shared is None else shared) * gradients[name]
+        for name, value in theta.items()
+    }
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Meta-SGD, MAML and their relatives: one inner step, differently shaped alpha."""
+
+    problem: Problem
+    architecture: NetworkSettings
+    settings: LearnerSettings
+    network: Network
+    objective: Objective
+
+    @staticmethod
+    def build(problem: Problem, network: NetworkSettings, settings: LearnerSettings) -> "Learner":
+        return Learner(
+            problem=problem,
+            architecture=network,
+            settings=settings,
+            network=build(network, problem.input_shape, problem.outputs),
+            objective=OBJECTIVES[problem.objective],
+        )
+
+    def initial(self, generator: torch.Generator) -> Meta:
+        """Random theta; alpha all at one value drawn from the range `start`."""
+        theta = self.network.initial(generator)
+        low, high = self.settings.start
+        start = low + (high - low) * torch.rand((), generator=generator)
+        match self.settings.alpha:
+            case "per-parameter":
+                alpha = {name: start.expand_as(value).clone() for name, value in theta.items()}
+            case "scalar" | "fixed":
+                alpha = {"all": start}
+            case "none":
+                alpha = {}
+        return Meta(theta, alpha)
+
+    def learned(self, meta: Meta) -> list[Tensor]:
+        """The tensors that meta-training moves."""
+        alpha = [] if self.settings.alpha == "fixed" else list(meta.alpha.values())
+        return [*meta.theta.values(), *alpha]
+
+    def support_loss(self, theta: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        return self.objective.loss(self.network(theta, x), y)
+
+    def adaptations(self, meta: Meta, x: Tensor, y: Tensor, steps: int) -> Iterator[Parameters]:
+        """theta before any step, then after each one. x, y: one task's support examples."""
+        theta = meta.theta
+        yield theta
+        for _ in range(steps):
+            if self.settings.alpha != "none":
+                gradients = grad(self.support_loss)(theta, x, y)
+                if self.settings.order == "first":
+                    # Only the gradient is a constant: alpha still learns through the update.
+                    gradients = {name: value.detach() for name, value in gradients.items()}
+                theta = inner_step(theta, meta.alpha, gradients)
+            yield theta
+
+    def adapt(self, meta: Meta, x: Tensor, y: Tensor, steps: int = 1) -> Parameters:
+        """theta after `steps` inner steps on one task's support examples."""
+        *_, theta = self.adaptations(meta, x, y, steps)
+        return theta
+
+    def predict(self, theta: Parameters, query_x: Tensor, support_x: Tensor) -> Tensor:
+        """Outputs [query, outputs] of the adapted network."""
+        return self.network(theta, query_x, support_x)
+
+    def query_loss(self, meta: Meta, task: Batch, steps: int) -> Tensor:
+        """One task's term of the meta-objective: the loss on its query examples after adapting."""
+        theta = self.adapt(meta, task.support_x, task.support_y, steps)
+        return self.objective.loss(self.predict(theta, task.query_x, task.support_x), task.query_y)

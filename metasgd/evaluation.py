@@ -1,0 +1,37 @@
+"""Scores of a meta-learned start on fixed tasks, before adaptation and after each inner step."""
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from metasgd.adaptation import Learner, Meta
+from metasgd.tasks import Batch
+
+# Tasks that are adapted at once. It bounds memory; a fixed number, so that the same tasks give the
+# same bits wherever they are scored.
+CHUNK = 10
+
+
+def score(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
+    """Scores [tasks, steps + 1]: column s after s inner steps, on the query examples."""
+
+    def task_scores(task: Batch) -> Tensor:
+        stages = learner.adaptations(meta, task.support_x, task.support_y, steps)
+        outputs = [learner.predict(theta, task.query_x, task.support_x) for theta in stages]
+        return torch.stack([learner.objective.score(output, task.query_y) for output in outputs])
+
+    chunks = zip(*(torch.split(tensor, CHUNK) for tensor in batch), strict=True)
+    with torch.no_grad():
+        return torch.cat([vmap(task_scores)(Batch(*chunk)) for chunk in chunks])
+
+
+def predictions(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
+    """Outputs [tasks, steps + 1, query, outputs] on the query examples, before and after each step."""
+
+    def task_outputs(task: Batch) -> Tensor:
+        stages = learner.adaptations(meta, task.support_x, task.support_y, steps)
+        return torch.stack([learner.predict(theta, task.query_x, task.support_x) for theta in stages])
+
+    with torch.no_grad():
+        result: Tensor = vmap(task_outputs)(batch)
+    return result

@@ -1,0 +1,153 @@
+"""Functional networks: parameters go in as a mapping, nothing is stored in a module.
+
+`network(theta, x)` gives outputs; `network.initial(generator)` draws a first theta. So the same
+network runs with the parameters of many tasks at once under `torch.func.vmap`.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metasgd.configuration import ConvNetSettings, MlpSettings, NetworkSettings
+
+Parameters = dict[str, Tensor]
+
+
+class Network(Protocol):
+    def initial(self, generator: torch.Generator) -> Parameters:
+        """Random parameters theta."""
+        ...
+
+    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        """Outputs [examples, outputs] for x [examples, *input_shape].
+
+        support_x: given when x are query examples; a network that normalises with batch
+            statistics and is not transductive takes them from these.
+        """
+        ...
+
+
+def build(settings: NetworkSettings, input_shape: tuple[int, ...], outputs: int) -> Network:
+    """The network that `settings` describe, for examples of `input_shape`."""
+    if isinstance(settings, MlpSettings):
+        return Mlp(settings, math.prod(input_shape), outputs)
+    return ConvNet(settings, input_shape, outputs)
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator, gain: float = 2.0) -> Tensor:
+    """He initialisation: variance gain / inputs. [inputs, outputs], so that a layer is x @ w."""
+    deviation = math.sqrt(gain / inputs)
+    return torch.randn((inputs, outputs), generator=generator) * deviation
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Fully connected layers with ReLU between them. x: [examples, inputs]."""
+
+    settings: MlpSettings
+    inputs: int
+    outputs: int
+
+    def initial(self, generator: torch.Generator) -> Parameters:
+        widths = (self.inputs, *self.settings.hidden, self.outputs)
+        theta: Parameters = {}
+        for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+            theta[f"linear{layer}.weight"] = _linear(fan_in, fan_out, generator)
+            theta[f"linear{layer}.bias"] = torch.zeros(fan_out)
+        return theta
+
+    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        x = x.flatten(1)
+        last = len(self.settings.hidden)
+        for layer in range(last + 1):
+            x = x @ theta[f"linear{layer}.weight"] + theta[f"linear{layer}.bias"]
+            x = x.relu() if layer < last else x
+        return x
+
+
+@dataclass(frozen=True)
+class ConvNet:
+    """The four-block network of section 5.2. x: [examples, channels, height, width].
+
+    Inside, channels come last and a convolution is one matrix product over 3x3 patches: with
+    per-task weights, `vmap` turns that into one batched product, where a native convolution
+    would become a slow grouped one.
+    """
+
+    settings: ConvNetSettings
+    input_shape: tuple[int, ...]
+    outputs: int
+
+    def initial(self, generator: torch.Generator) -> Parameters:
+        channels, height, width = self.input_shape
+        filters = self.settings.filters
+        theta: Parameters = {}
+        for block in range(self.settings.blocks):
+            theta[f"conv{block}.weight"] = _linear(9 * channels, filters, generator)
+            theta[f"norm{block}.scale"] = torch.ones(filters)
+            theta[f"norm{block}.shift"] = torch.zeros(filters)
+            channels, height, width = filters, self._halved(height), self._halved(width)
+        features = channels * height * width
+        if self.settings.extra:
+            theta["extra.weight"] = _linear(features, self.settings.extra, generator)
+            theta["extra.bias"] = torch.zeros(self.settings.extra)
+            features = self.settings.extra
+        theta["classifier.weight"] = _linear(features, self.outputs, generator, gain=1.0)
+        theta["classifier.bias"] = torch.zeros(self.outputs)
+        return theta
+
+    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        if support_x is None or self.settings.transductive:
+            return self._forward(theta, x, len(x))
+        # The support pictures go along, in front, to lend their statistics.
+        return self._forward(theta, torch.cat([support_x, x]), len(support_x))[len(support_x) :]
+
+    def _forward(self, theta: Parameters, x: Tensor, lenders: int) -> Tensor:
+        """lenders: the first examples, whose statistics normalise all."""
+        strided = self.settings.halving == "strides"
+        x = x.permute(0, 2, 3, 1)
+        for block in range(self.settings.blocks):
+            # No bias: batch norm takes the mean away right after.
+            x = _patches(x, stride=2 if strided else 1) @ theta[f"conv{block}.weight"]
+            x = _batch_norm(x, lenders) * theta[f"norm{block}.scale"] + theta[f"norm{block}.shift"]
+            x = x.relu()
+            x = x if strided else _max_pool(x)
+        x = x.flatten(1)
+        if self.settings.extra:
+            x = (x @ theta["extra.weight"] + theta["extra.bias"]).relu()
+        return x @ theta["classifier.weight"] + theta["classifier.bias"]
+
+    def _halved(self, side: int) -> int:
+        return (side + 1) // 2 if self.settings.halving == "strides" else side // 2
+
+
+def _patches(x: Tensor, stride: int) -> Tensor:
+    """3x3 neighbourhoods, zero-padded: [n, h, w, c] -> [n, ceil(h/stride), ceil(w/stride), 9 c]."""
+    rows, columns = (-(-side // stride) for side in x.shape[1:3])
+    padded = F.pad(x, (0, 0, 1, 1, 1, 1))
+    windows = [
+        padded[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
+        for i in range(3)
+        for j in range(3)
+    ]
+    return torch.cat(windows, dim=-1)
+
+
+def _batch_norm(x: Tensor, lenders: int) -> Tensor:
+    """Zero mean and unit variance per channel, by the statistics of the first `lenders` examples."""
+    lending = x[:lenders]
+    mean = lending.mean(dim=(0, 1, 2))
+    variance = (lending - mean).square().mean(dim=(0, 1, 2))
+    return (x - mean) * torch.rsqrt(variance + 1e-5)
+
+
+def _max_pool(x: Tensor) -> Tensor:
+    """2x2 max-pool of [n, h, w, c]; an odd last row or column is dropped."""
+    n, h, w, c = x.shape
+    x = x[:, : h // 2 * 2, : w // 2 * 2]
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).amax(dim=(2, 4))

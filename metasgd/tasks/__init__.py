@@ -1,0 +1,45 @@
+"""Task distributions p(T): each module draws whole meta-batches of tasks as tensors."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Tasks stacked along the first dimension; inside `vmap`, one task without it.
+
+    support_x: [tasks, support, *example], support_y: [tasks, support, ...]: examples to adapt on.
+    query_x: [tasks, query, *example], query_y: [tasks, query, ...]: examples that score the result.
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(tensor.to(device) for tensor in self))
+
+
+class TaskDistribution(Protocol):
+    """p(T) for meta-training, and the fixed tasks that score it.
+
+    Fixed tasks are a mapping of small tensors (indices, or parameters of a function), so that they
+    can be stored; `fixed_batch` turns them into examples. One stored task serves every number of
+    shots up to the one it was drawn with: fewer shots use its first ones.
+    """
+
+    def sample(self, count: int, generator: torch.Generator) -> Batch:
+        """`count` new tasks for meta-training."""
+        ...
+
+    def draw_fixed(
+        self, count: int, shots: int, queries: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """`count` tasks to be stored, with up to `shots` examples to adapt on."""
+        ...
+
+    def fixed_batch(self, fixed: dict[str, Tensor], shots: int, queries: int) -> Batch:
+        """The examples of stored tasks."""
+        ...

@@ -1,0 +1,60 @@
+"""What `make pipeline-run` does: params.yaml and overrides in, a compiled pipeline run, a table out."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from components.parameters import Experiment, load_experiment, load_run, to_json
+from components.report.step import read_summary
+from components.report.summary import table
+from components.tracking import LOCAL, PARENT, open_run
+from metasgd.errors import InputError
+from pipelines.dag import NAME, compile_pipeline, task_name
+from pipelines.display import Display
+from pipelines.local import refuse_python3, require_outputs, run_locally
+
+REPORT = "report.html"
+
+
+def resolve(
+    names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str]
+) -> tuple[list[Experiment], list[int]]:
+    """The experiments and seeds that were asked for, or else those of params.yaml's `run`."""
+    run = load_run()
+    experiments = [load_experiment(name, overrides) for name in names or run.experiments]
+    chosen = list(seeds or run.seeds)
+    for what, values in (("EXPERIMENTS", [e.name for e in experiments]), ("SEEDS", chosen)):
+        if len(set(values)) < len(values):
+            raise InputError(f"{what} is {values}; expected each one once")
+    refuse_python3([to_json(experiment) for experiment in experiments])
+    return experiments, chosen
+
+
+def run_pipeline(experiments: Sequence[Experiment], seeds: Sequence[int], console: Console) -> Path:
+    """Run the lanes and print the table; returns the folder of the run.
+
+    Raises InputError for bad input and StepFailedError where a step fails.
+    """
+    started = time.monotonic()
+    names = [experiment.name for experiment in experiments]
+    folder = LOCAL / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
+    folder.mkdir(parents=True)
+    package, log = folder / "pipeline.yaml", folder / "run.log"
+    compile_pipeline(experiments, seeds, package)
+    with open_run("pipelines", f"{NAME} {' '.join(names)}", {"experiments": " ".join(names)}) as parent:
+        os.environ[PARENT] = parent.run_id
+        os.environ["METASGD_PIPELINE_RUN"] = folder.name
+        with Display(console, names) as display:
+            run = run_locally(package, folder, log, display.line)
+        require_outputs(run, [len(experiment.trainings(seeds)) for experiment in experiments])
+        chapters = run / task_name("report", len(names) - 1) / "chapters"
+        shutil.copy(chapters / REPORT, folder / REPORT)
+        parent.log_folder(chapters, "report")
+    console.print(table(read_summary(chapters)))
+    console.print(f"{time.monotonic() - started:.0f} s. Report: {folder / REPORT}  Compare runs: make ui")
+    return folder

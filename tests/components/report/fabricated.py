@@ -1,0 +1,61 @@
+"""Results and decisions as the evaluate and promote steps write them, made up for the tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def result(algorithm: str, seed: int, **changes: Any) -> dict[str, Any]:
+    """The JSON of one algorithm and seed: 4.0 before adaptation, 0.9 ± 0.1 after one step."""
+    return {
+        "experiment": "sine",
+        "algorithm": algorithm,
+        "seed": seed,
+        "metric": "mse",
+        "higher_is_better": False,
+        "task_set": "c3d4",
+        "tasks": 4,
+        "shots": 5,
+        "data": "a1b2",
+        "commit": "0123abcd",
+        "steps": [{"step": 0, "mean": 4.0, "ci95": 0.4}, {"step": 1, "mean": 0.9, "ci95": 0.1}],
+        "other_shots": {},
+        "reference": False,
+        "learner": {"alpha": "per-parameter", "order": "second", "steps": 1},
+        "network": {"kind": "mlp", "hidden": [40, 40], "parameters": 1761},
+        "notes": ["inputs in [-5, 5]"],
+        "training": {
+            "iterations": 10000,
+            "chosen_iteration": 8500,
+            "seconds": 192.4,
+            "device": "cpu",
+            "compiled": False,
+        },
+        "run_id": None,
+    } | changes
+
+
+def task_scores(scores: Sequence[float], step: int = 1, shots: int = 5) -> pd.DataFrame:
+    """Per-task scores as the evaluate step stores them, with gate tasks that must not be counted."""
+    test = {"set": "test", "shots": shots, "task": range(len(scores)), "step": step, "score": scores}
+    gate = {"set": "gate", "shots": shots, "task": range(2), "step": step, "score": 1000.0}
+    return pd.concat([pd.DataFrame(test), pd.DataFrame(gate)])
+
+
+def decision(models: Sequence[tuple[str, int, str | None]], **changes: Any) -> dict[str, Any]:
+    """The JSON of a decision that registered these (algorithm, seed, version) and made none champion."""
+    versions = [
+        {"algorithm": algorithm, "seed": seed, "version": version, "run_id": None}
+        for algorithm, seed, version in models
+    ]
+    return {
+        "experiment": "sine",
+        "model": "metasgd-sine",
+        "task_set": "e5f6",
+        "dry_run": False,
+        "champion_before": None,
+        "champion_after": None,
+        "versions": versions,
+        "comparisons": [],
+    } | changes

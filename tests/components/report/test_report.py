@@ -1,0 +1,196 @@
+"""The report: self-contained, escaped, in order, deterministic, and whole or not there at all."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fabricated import decision, result
+
+from components.report.chapter import outcome
+from components.report.published import published, published_protocol
+from components.report.step import report
+from components.results import Decision, Model
+from metasgd.errors import InputError
+
+Lane = tuple[Path, Path]
+WriteLane = Callable[..., Lane]
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+def model(algorithm: str, version: str | None) -> dict[str, object]:
+    return {"algorithm": algorithm, "seed": 1, "version": version, "run_id": None}
+
+
+@pytest.fixture
+def lane(write_lane: WriteLane) -> Lane:
+    """Meta-SGD beats the MAML that was champion, with a learning curve and episodes to show."""
+    comparison = {
+        "challenger": model("meta-sgd", "3"),
+        "champion": model("maml", "2"),
+        "mean_difference": 0.25,
+        "ci95": [0.2, 0.3],
+        "wins": True,
+        "reason": "the interval lies above zero",
+    }
+    verdict = decision(
+        [("meta-sgd", 1, "3")], champion_before="2", champion_after="3", comparisons=[comparison]
+    )
+    folder, file = write_lane("lane", [result("meta-sgd", 1), result("maml", 1)], verdict)
+    (folder / "pictures" / "meta-sgd-seed1").mkdir(parents=True)
+    (folder / "pictures" / "meta-sgd-seed1" / "learning-curve.svg").write_text(SVG)
+    (folder / "pictures" / "contact-sheet.png").write_bytes(b"png")
+    return folder, file
+
+
+class References(HTMLParser):
+    """Every address the page would load, the alt texts of its pictures, and how its tags nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.alts: list[str | None] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.addresses += [given[key] or "" for key in ("src", "href", "srcset", "data") if key in given]
+        self.alts += [given.get("alt")] if tag == "img" else []
+        assert tag not in ("script", "link", "iframe", "object")
+
+
+def test_page_loads_nothing_from_outside(lane: Lane, tmp_path: Path) -> None:
+    """It opens from an artifact store, offline, and sends nothing anywhere."""
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    found = References(page)
+    assert all(address.startswith(("data:image/", "#")) for address in found.addresses)
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert len(found.alts) == 2
+    assert all(found.alts)
+
+
+def test_page_says_scores_decision_and_provenance(lane: Lane, tmp_path: Path) -> None:
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    for text in ("4.000 ± 0.400", "0.900 ± 0.100", "+0.250 [+0.200, +0.300]", "inputs in [-5, 5]"):
+        assert text in page
+    assert "The new champion is meta-sgd, seed 1 (version 3); before, it was version 2." in page
+    for provenance in ("0123abcd", "a1b2", "c3d4"):
+        assert provenance in page
+
+
+def test_summary_holds_the_rows(lane: Lane, tmp_path: Path) -> None:
+    """Plain JSON for other programs."""
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    first, second = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (first["algorithm"], first["version"], first["champion"]) == ("meta-sgd", "3", True)
+    assert first["after"] == {"mean": 0.9, "ci95": 0.1}
+    assert (second["algorithm"], second["version"], second["champion"]) == ("maml", "-", False)
+
+
+def test_report_grows_lane_by_lane(write_lane: WriteLane, lane: Lane, tmp_path: Path) -> None:
+    """Earlier chapters and rows come first; grown and written at once are the same bytes."""
+    other = write_lane("other", [result("maml", 1, experiment="b")], decision([], experiment="b"))
+    report([lane[0]], [lane[1]], tmp_path / "first")
+    report([other[0]], [other[1]], tmp_path / "grown", earlier=tmp_path / "first")
+    report([lane[0], other[0]], [lane[1], other[1]], tmp_path / "at-once")
+    page = (tmp_path / "grown" / "report.html").read_text()
+    assert 0 < page.index('id="sine"') < page.index('id="b"')
+    for name in ("report.html", "summary.json", "chapters/sine.html", "chapters/b.html"):
+        assert (tmp_path / "grown" / name).read_bytes() == (tmp_path / "at-once" / name).read_bytes()
+
+
+def test_a_lane_told_anew_replaces_its_chapter(lane: Lane, tmp_path: Path) -> None:
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    report([lane[0]], [lane[1]], tmp_path / "out", earlier=tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").read_text().count('id="sine"') == 1
+    assert len(json.loads((tmp_path / "out" / "summary.json").read_text())) == 2
+
+
+def test_hostile_names_are_escaped(write_lane: WriteLane, tmp_path: Path) -> None:
+    """A name is text, never markup and never a path."""
+    name = '../<script>alert("x")</script>'
+    lane = write_lane(
+        "lane", [result("<b>a", 1, experiment=name, notes=["<i>n"])], decision([], experiment=name)
+    )
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    for markup in ("<script", "<b>a", "<i>n"):
+        assert markup not in page
+    assert "&lt;script&gt;" in page
+    assert [path.parent for path in (tmp_path / "out").rglob("*script*")] == [tmp_path / "out" / "chapters"]
+
+
+def test_a_failed_report_leaves_the_old_one(lane: Lane, tmp_path: Path) -> None:
+    """No half-written page, and nothing left beside it."""
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    before = (tmp_path / "out" / "report.html").read_bytes()
+    (lane[0] / "meta-sgd-seed1.json").unlink()
+    with pytest.raises(InputError, match=r"meta-sgd-seed1\.json"):
+        report([lane[0]], [lane[1]], tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lane", "out"]
+
+
+def test_an_earlier_folder_without_a_report_is_refused(lane: Lane, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"summary\.json: no such file"):
+        report([lane[0]], [lane[1]], tmp_path / "out", earlier=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_outcome_in_words() -> None:
+    """The four ways a decision can end."""
+    champion = Model("maml", 1, "2")
+
+    def verdict(before: str | None, after: str | None, dry_run: bool = False) -> str:
+        return outcome(Decision("x", "x", "t", dry_run, before, after, [champion], []))
+
+    assert verdict(None, "2") == "The new champion is maml, seed 1 (version 2); there was none before."
+    assert verdict("2", "2") == "Version 2 stays the champion: no challenger won."
+    assert verdict(None, None) == "There is no champion: no challenger won."
+    assert "nothing was registered: no challenger would win" in verdict("2", "2", dry_run=True)
+
+
+def test_published_values_are_the_papers(write_lane: WriteLane, tmp_path: Path) -> None:
+    """Printed as the paper prints them, beside the measured ones; absent where it has none."""
+    values = [published("sinusoid-5shot", "meta-sgd", 5), published("omniglot-5way-1shot", "maml", 1)]
+    assert [v and v.text(metric) for v, metric in zip(values, ("mse", "accuracy"), strict=True)] == [
+        "0.90 ± 0.16",
+        "98.7 ± 0.4 %",
+    ]
+    recalled = published("sinusoid-20shot", "maml", 5)
+    assert recalled is not None
+    assert recalled.text("mse") == "1.29 ± 0.20 †"
+    assert published("glyphs-5way-1shot", "maml", 1) is None
+    assert published_protocol("glyphs") is None
+    name = "sinusoid-5shot"
+    lane = write_lane("lane", [result("maml", 1, experiment=name)], decision([], experiment=name))
+    report([lane[0]], [lane[1]], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "1.13 ± 0.18" in page
+    assert "not measured here" in page
+
+
+def test_command_reports_bad_input_in_one_line(tmp_path: Path) -> None:
+    """Exit code 2 and one line that names the file."""
+    options = ["--results", "none", "--decisions", "no.json", "--output", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "components.report", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no.json: no such file")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_and_step_load_nothing_heavy() -> None:
+    """The page is written by a process of its own: torch, mlflow and kfp would be most of its time."""
+    heavy = "sorted({'torch', 'mlflow', 'kfp', 'matplotlib'} & set(sys.modules))"
+    code = f"import sys, components.report.step; print({heavy}); import components.report.__main__"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,109 @@
+"""The rows of a run: aggregation over seeds by hand, versions, champions, and files that are wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fabricated import decision, result, task_scores
+from rich.console import Console
+
+from components.report.summary import Estimate, rows, table
+from components.report.wording import difference, duration, score, versions
+from metasgd.errors import InputError
+
+WriteLane = Callable[..., tuple[Path, Path]]
+
+
+def test_one_seed_keeps_its_own_interval(write_lane: WriteLane) -> None:
+    """No per-task scores are needed: the result already holds mean and interval."""
+    folder, file = write_lane("lane", [result("meta-sgd", 1)], decision([("meta-sgd", 1, "3")]))
+    (row,) = rows([folder], [file])
+    assert (row.before, row.after, row.steps) == (Estimate(4.0, 0.4), Estimate(0.9, 0.1), 1)
+    assert (row.seeds, row.tasks, row.version, row.champion) == ([1], 4, "3", False)
+
+
+def test_seeds_are_averaged_task_by_task(write_lane: WriteLane) -> None:
+    """Tasks average to 1, 2, 3, 4 over two seeds: std 1.29099, so 3.18245 * 1.29099 / 2 = 2.05426."""
+    seeds = [result("meta-sgd", seed, steps=[{"step": 1, "mean": 2.5, "ci95": 9.0}]) for seed in (1, 2)]
+    folder, file = write_lane("lane", seeds, decision([("meta-sgd", seed, None) for seed in (1, 2)]))
+    task_scores([0.0, 2.0, 3.0, 5.0]).to_parquet(folder / "meta-sgd-seed1.parquet")
+    task_scores([2.0, 2.0, 3.0, 3.0]).to_parquet(folder / "meta-sgd-seed2.parquet")
+    (row,) = rows([folder], [file])
+    assert row.after.mean == 2.5
+    assert row.after.ci95 == pytest.approx(2.05426, abs=1e-5)
+    assert row.seeds == [1, 2]
+
+
+def test_rows_follow_the_decision_and_references_come_last(write_lane: WriteLane) -> None:
+    """The run's order of algorithms is that of the decision's versions, not of the alphabet."""
+    results = [result("from-scratch", 1, reference=True), result("maml", 1), result("meta-sgd", 1)]
+    verdict = decision([("meta-sgd", 1, "1"), ("maml", 1, "2")], champion_after="2")
+    folder, file = write_lane("lane", results, verdict)
+    found = rows([folder], [file])
+    assert [row.algorithm for row in found] == ["meta-sgd", "maml", "from-scratch"]
+    assert [row.champion for row in found] == [False, True, False]
+    assert [row.version for row in found] == ["1", "2", "-"]
+
+
+def test_unregistered_models_are_no_champions(write_lane: WriteLane) -> None:
+    """Without a champion, None must not match a version that is None."""
+    folder, file = write_lane("lane", [result("maml", 1)], decision([("maml", 1, None)], dry_run=True))
+    assert rows([folder], [file])[0].champion is False
+
+
+def test_missing_files_are_named(write_lane: WriteLane) -> None:
+    """A version without results, an empty folder, and per-task scores that are not there."""
+    folder, file = write_lane("one", [result("maml", 1)], decision([("maml", 1, "1"), ("maml", 2, "2")]))
+    with pytest.raises(InputError, match=r"maml-seed2\.json: no such file"):
+        rows([folder], [file])
+    with pytest.raises(InputError, match=r"decision\.json: no such file"):
+        rows([folder], [folder / "decision.json"])
+    folder, file = write_lane("two", [], decision([]))
+    with pytest.raises(InputError, match="holds no results"):
+        rows([folder], [file])
+    two_seeds = [result("maml", 1), result("maml", 2)]
+    folder, file = write_lane("three", two_seeds, decision([]))
+    with pytest.raises(InputError, match=r"maml-seed1\.parquet: not readable"):
+        rows([folder], [file])
+
+
+def test_contradictions_are_refused(write_lane: WriteLane) -> None:
+    """Another lane's decision, a decision too few, a key of the wrong type, seeds on different tasks."""
+    folder, file = write_lane("one", [result("maml", 1)], decision([], experiment="other"))
+    with pytest.raises(InputError, match="experiment is 'sine'; expected 'other'"):
+        rows([folder], [file])
+    with pytest.raises(InputError, match="1 results and 0 decisions"):
+        rows([folder], [])
+    folder, file = write_lane("two", [result("maml", 1, tasks="many")], decision([]))
+    with pytest.raises(InputError, match=r"maml-seed1\.json: tasks"):
+        rows([folder], [file])
+    folder, file = write_lane("three", [result("maml", 1), result("maml", 2, task_set="f")], decision([]))
+    with pytest.raises(InputError, match=r"maml-seed2\.json: task_set is 'f'"):
+        rows([folder], [file])
+
+
+def test_table_says_what_the_terminal_needs(write_lane: WriteLane) -> None:
+    """Names come literally, also those that look like rich's markup; the champion has its star."""
+    steps = [{"step": 0, "mean": 4, "ci95": 0}, {"step": 20, "mean": 2, "ci95": 0}]
+    lane = [
+        result("[red]meta", 1, experiment="[b]x"),
+        result("scratch", 1, experiment="[b]x", steps=steps),
+    ]
+    verdict = decision([("[red]meta", 1, "7")], experiment="[b]x", champion_after="7")
+    folder, file = write_lane("lane", lane, verdict)
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(table(rows([folder], [file])))
+    shown = captured.get()
+    for text in ("[b]x", "[red]meta", "4.000", "0.900 ± 0.100", "2.000 ± 0.000 (20 steps)", "★"):
+        assert text in shown
+
+
+def test_wording() -> None:
+    """Accuracies in per cent, errors to three decimals, differences with their sign."""
+    assert score(0.9531, 0.0026, "accuracy") == "95.31 ± 0.26 %"
+    assert score(0.9034, 0.16, "mse") == "0.903 ± 0.160"
+    assert difference(-0.0391, (-0.047, -0.031), "accuracy") == "−3.91 [−4.70, −3.10] points"  # noqa: RUF001 - a minus sign
+    assert difference(0.25, None, "mse") == "+0.250"
+    assert [versions(v) for v in (["3"], ["3", "4", "5"], ["3", "5"], [])] == ["3", "3-5", "3, 5", "-"]
+    assert [duration(s) for s in (48.2, 192.4, 7500)] == ["48 s", "3 min 12 s", "2 h 05 min"]
