@@ -19,6 +19,7 @@ from components.parameters import ImageTasks, SinusoidTasks, Tasks, tasks_from_j
 from metasgd.adaptation import Problem
 from metasgd.checkpoint import read_tensors, write_atomically
 from metasgd.errors import InputError
+from metasgd.seeds import generator
 from metasgd.tasks import Batch, TaskDistribution
 from metasgd.tasks.images import ClassIndex, ImageEpisodes, with_rotations
 from metasgd.tasks.sinusoid import Sinusoid
@@ -89,6 +90,15 @@ def write_episodes(
     if images:
         write_atomically(folder / IMAGES, save(dict(images)))
     write_atomically(folder / MANIFEST, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def draw_fixed(distribution: TaskDistribution, tasks: Tasks, name: str) -> dict[str, Tensor]:
+    """The tasks of one set, decided by the tasks' seed alone."""
+    stored = tasks.stored
+    count = {"validation": stored.validation, "gate": stored.gate, "test": stored.test}[name]
+    return distribution.draw_fixed(
+        count, max(stored.test_shots), stored.test_queries, generator(tasks.seed, f"{name} tasks")
+    )
 
 
 def load_episodes(folder: Path) -> Episodes:
