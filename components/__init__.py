@@ -2,7 +2,8 @@
 
 import os
 
-# Before any step imports MLflow: no telemetry, no pickled models, no bars of its own in the logs.
+# Before any step imports MLflow: no telemetry, no pickled models, no bars and chatter in the logs.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -85,11 +86,11 @@ def estimate(folder: Path, seeds: list[Result], shots: int, step: int) -> Estima
 
 def table(rows: list[Row]) -> Table:
     """The rows for a terminal, the champion starred."""
-    shown = Table(title="Test tasks: before adaptation, and after it ± 95 % interval", title_justify="left")
-    shown.add_column("experiment", overflow="fold")
-    shown.add_column("algorithm", overflow="fold")
-    for column in ("before adaptation", "after one step ± 95 % CI", "tasks", "version"):
-        shown.add_column(column, justify="right")
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)  # fits 80 columns
+    shown.add_column("experiment", no_wrap=True)
+    shown.add_column("algorithm")
+    for column in ("before\nadaptation", "after one step\n± 95 % CI", "tasks", "version"):
+        shown.add_column(column, justify="right", no_wrap=True)
     shown.add_column("champion", justify="center")
     for row, previous in zip(rows, [None, *rows[:-1]], strict=True):
         first = previous is None or previous.experiment != row.experiment
