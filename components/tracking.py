@@ -94,6 +94,9 @@ class TrackedRun:
 
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
+    def log_file(self, file: Path, place: str) -> None:
+        self.client.log_artifact(self.run_id, str(file), place)
+
     def log_folder(self, folder: Path, place: str) -> None:
         self.client.log_artifacts(self.run_id, str(folder), place)
 

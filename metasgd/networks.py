@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metasgd.configuration import ConvNetSettings, MlpSettings, NetworkSettings
+from metasgd.errors import InputError
 
 Parameters = dict[str, Tensor]
 
@@ -33,9 +34,19 @@ class Network(Protocol):
 
 
 def build(settings: NetworkSettings, input_shape: tuple[int, ...], outputs: int) -> Network:
-    """The network that `settings` describe, for examples of `input_shape`."""
+    """The network that `settings` describe, for examples of `input_shape`.
+
+    Raises InputError where pooling would leave nothing of a picture.
+    """
     if isinstance(settings, MlpSettings):
         return Mlp(settings, math.prod(input_shape), outputs)
+    smallest = min(input_shape[1:]) >> settings.blocks
+    if settings.halving == "pooling" and smallest == 0:
+        side = min(input_shape[1:])
+        raise InputError(
+            f"network.blocks is {settings.blocks}; expected at most {side.bit_length() - 1}, "
+            f"as pooling halves pictures of {side} pixels no further"
+        )
     return ConvNet(settings, input_shape, outputs)
 
 

@@ -21,7 +21,7 @@ def draw_figures(
     checkpoint: Path, learner: Learner, meta: Meta, data: Episodes, chosen: int, folder: Path
 ) -> None:
     """Write the pictures as SVG, and alpha's table as CSV."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     curve = pd.read_csv(checkpoint / CURVE) if learner.settings.trained else pd.DataFrame()
     if len(curve):
         figure = learning_curve(curve, learner.objective.metric, chosen)

@@ -26,7 +26,7 @@ from metasgd.configuration import ConvNetSettings
 from metasgd.errors import InputError
 from metasgd.evaluation import score
 
-METRICS = "metrics.json"
+METRICS, SHEET = "metrics.json", "contact-sheet.png"
 THREADS = 2  # fixed, because the order of additions decides the last bits of a score
 
 
@@ -37,12 +37,12 @@ def evaluate(checkpoints: Sequence[Path], episodes: Path, output: Path) -> None:
     """
     data = load_episodes(episodes)
     with whole_folder(output) as folder:
+        if (episodes / SHEET).exists():
+            (folder / "pictures").mkdir()
+            shutil.copy(episodes / SHEET, folder / "pictures" / SHEET)
         for checkpoint in checkpoints:
             _evaluate(checkpoint, data, folder)
         (folder / METRICS).write_text(json.dumps(headline(folder), indent=2) + "\n")
-        sheet = episodes / "contact-sheet.png"
-        if sheet.exists():
-            shutil.copy(sheet, folder / "pictures" / sheet.name)
 
 
 def headline(folder: Path) -> dict[str, float]:
@@ -70,7 +70,10 @@ def _evaluate(checkpoint: Path, data: Episodes, folder: Path) -> None:
         scores.to_parquet(folder / f"{name}.parquet", index=False)
         pictures = folder / "pictures" / name
         draw_figures(checkpoint, learner, meta, data, about["chosen_iteration"], pictures)
-        _log(run, result, scores, pictures)
+        _log(run, result, scores)
+        run.log_folder(pictures, "pictures")
+        if (sheet := folder / "pictures" / SHEET).exists():
+            run.log_file(sheet, "pictures")
 
 
 def task_scores(learner: Learner, meta: Meta, data: Episodes) -> pd.DataFrame:
@@ -168,7 +171,7 @@ def _run_of(checkpoint: Path, training: Training, data: Episodes) -> Iterator[Tr
         yield run
 
 
-def _log(run: TrackedRun, result: Result, scores: pd.DataFrame, pictures: Path) -> None:
+def _log(run: TrackedRun, result: Result, scores: pd.DataFrame) -> None:
     """One row in the MLflow UI says all: metrics and tags join the run of the training."""
     metric = result.metric
     before, after = result.steps[0], result.steps[-1]
@@ -184,4 +187,3 @@ def _log(run: TrackedRun, result: Result, scores: pd.DataFrame, pictures: Path) 
         values[f"test_{metric}_after_{shots}shot"] = other.steps[-1].mean
     run.log_metrics(values)
     run.set_tags({"task_set": result.task_set, "evaluated_by": result.commit, "reference": result.reference})
-    run.log_folder(pictures, "pictures")

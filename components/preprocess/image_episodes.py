@@ -59,7 +59,7 @@ def _notes(tasks: ImageTasks, pictures: ClassImages) -> list[str]:
         f"{source.name}: {classes} classes, {source.size}x{source.size}",
         f"training classes {turned[source.rotations]}",
         f"test classes {turned[source.rotate_test]}",
-        f"{tasks.distribution.ways} ways, {tasks.stored.test_queries} query pictures per class score a test task",
+        f"{tasks.distribution.ways} ways, {tasks.stored.test_queries} query pictures per class in a test",
     ]
     if source.final:
         notes.append("final: trained on the joined train and validation classes, no checkpoint selection")

@@ -19,6 +19,7 @@ from metasgd.errors import InputError
 # Archive -> its characters; in each, <archive>/<alphabet>/<character>/<drawing>.png.
 ARCHIVES = {"images_background": 964, "images_evaluation": 659}
 DRAWINGS = 20
+SIDE = 105
 # The split of Vinyals et al. (2016), 1028 / 172 / 423 characters, as published with
 # github.com/jakesnell/prototypical-networks (MIT licence), without its rotations.
 SPLIT_FILE = Path(__file__).with_name("omniglot_split.csv")
@@ -35,7 +36,7 @@ def load_omniglot(source: ImageSource, seed: int) -> ClassImages:
     classes = vinyals_split()
     classes = join_for_final(classes) if source.final else classes
     loaded = decode_pictures(
-        omniglot_files(folder), classes, pictures, str(folder), source.channels, source.size
+        omniglot_files(folder), classes, pictures, str(folder), source.channels, source.size, SIDE
     )
     return replace(loaded, images=255 - loaded.images)
 

@@ -21,13 +21,14 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def decode(contents: bytes, name: str, channels: int, size: int) -> Tensor:
+def decode(contents: bytes, name: str, channels: int, size: int, side: int | None = None) -> Tensor:
     """One picture [channels, size, size] (uint8), grey for 1 channel and colour for 3.
 
     name: stands in the message: the folder or archive and the file in it.
+    side: height and width that the picture must have, where that is known.
 
     Raises:
-        InputError: contents that are no picture.
+        InputError: contents that are no picture, or one of another size.
     """
     encoded = torch.frombuffer(bytearray(contents), dtype=torch.uint8) if contents else torch.empty(0)
     try:
@@ -37,6 +38,9 @@ def decode(contents: bytes, name: str, channels: int, size: int) -> Tensor:
             picture = decode_image(encoded, MODES[channels], apply_exif_orientation=True)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{name} ({len(contents)} bytes) cannot be decoded; expected PNG or JPEG") from error
+    height, width = picture.shape[1:]
+    if side is not None and (height, width) != (side, side):
+        raise InputError(f"{name} is {width}x{height} pixels; expected {side}x{side}")
     eight_bit = to_dtype(picture, torch.uint8, scale=True)
     resized: Tensor = resize(eight_bit, [size, size], antialias=True)
     return resized
@@ -49,8 +53,11 @@ def decode_pictures(
     origin: str,
     channels: int,
     size: int,
+    side: int | None = None,
 ) -> ClassImages:
     """All pictures, resized without regard to their proportions.
+
+    side: height and width that every picture must have before, where the source says so.
 
     files: every picture's name and contents, read one at a time and in a fixed order.
     classes: split -> class names; pictures: class name -> its files.
@@ -62,7 +69,7 @@ def decode_pictures(
     digest = hashlib.sha256()
     for name, contents in files:
         digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(contents).digest())
-        images[place[name]] = decode(contents, f"{origin}/{name}", channels, size)
+        images[place[name]] = decode(contents, f"{origin}/{name}", channels, size, side)
     return ClassImages(
         images=images,
         classes={split: list(classes[split]) for split in SPLITS},
