@@ -46,8 +46,8 @@ def run_locally(package: Path, root: Path, log: Path, show: Callable[[str], None
     show: told every line of the output, without colours and indentation; the log keeps them all.
     Raises InputError or StepFailedError, with the failed step's own error and the place of the log.
     """
-    with safe_paths(Path.cwd()) as (here, python), log.open("w") as kept:
-        command = [str(python), "-m", "pipelines.local", str(here / package), str(here / root)]
+    with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept:
+        command = [str(python), "-u", "-m", "pipelines.local", str(here / package), str(here / root)]
         with subprocess.Popen(
             command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process:
