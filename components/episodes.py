@@ -56,9 +56,10 @@ class Episodes:
         return self.distributions[name].fixed_batch(self.fixed[name], shots, self.tasks.stored.test_queries)
 
     def task_set(self, name: str, shots: int) -> str:
-        """sha256 of what decides a score on these tasks: the tasks, the pictures and the shots."""
+        """sha256 of what decides a score on these tasks: the tasks, the pictures, shots and queries."""
         content = tensors_hash(self.fixed[name])
-        return hashlib.sha256(f"{self.manifest['pictures']}/{content}/{shots}".encode()).hexdigest()
+        scored = f"{self.manifest['pictures']}/{content}/{shots}/{self.tasks.stored.test_queries}"
+        return hashlib.sha256(scored.encode()).hexdigest()
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -96,9 +97,9 @@ def draw_fixed(distribution: TaskDistribution, tasks: Tasks, name: str) -> dict[
     """The tasks of one set, decided by the tasks' seed alone."""
     stored = tasks.stored
     count = {"validation": stored.validation, "gate": stored.gate, "test": stored.test}[name]
-    return distribution.draw_fixed(
-        count, max(stored.test_shots), stored.test_queries, generator(tasks.seed, f"{name} tasks")
-    )
+    # Validation tasks are adapted to with the shots of meta-training.
+    shots = max(*stored.test_shots, tasks.distribution.shots)
+    return distribution.draw_fixed(count, shots, stored.test_queries, generator(tasks.seed, f"{name} tasks"))
 
 
 def load_episodes(folder: Path) -> Episodes:
@@ -108,9 +109,9 @@ def load_episodes(folder: Path) -> Episodes:
         manifest = json.loads(path.read_text())
         tasks = tasks_from_json(json.dumps(manifest["tasks"]), str(path))
         problem = Problem(**{**manifest["problem"], "input_shape": tuple(manifest["problem"]["input_shape"])})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no such file; expected the output of the preprocess step") from None
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a manifest of episodes ({error!r})") from None
     flat = read_tensors(folder / TASKS)
     fixed = {

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from metasgd.errors import InputError
+
 
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
@@ -13,6 +15,8 @@ def whole_folder(output: Path) -> Iterator[Path]:
 
     If the body raises, `output` stays as it was.
     """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; expected the place of a folder")
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:

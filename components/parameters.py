@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from metasgd.configuration import (
+    NETWORKS,
     EpisodeSettings,
     LearnerSettings,
     NetworkSettings,
@@ -190,9 +191,23 @@ def load_experiment(name: str, overrides: Iterable[str] = (), params: Path = PAR
     for override in overrides:
         merged = _merge(merged, _addressed(override, name, known), f"SET {override!r}")
     experiment = from_json(Experiment, _json({"name": name, **merged}), f"{params}: {name}")
+    _require_sense(experiment, f"{params}: {name}")
+    return experiment
+
+
+def _require_sense(experiment: Experiment, where: str) -> None:
+    """What no single key can say about itself."""
     for algorithm in experiment.compare:
         experiment.training(algorithm, seed=0)
-    return experiment
+    if len(set(experiment.compare)) < len(experiment.compare):
+        raise InputError(f"{where}: compare is {experiment.compare}; expected every algorithm once")
+    if experiment.kind != experiment.tasks.kind:
+        raise InputError(
+            f"{where}: kind is {experiment.kind!r}; expected {experiment.tasks.kind!r}, its tasks'"
+        )
+    tasks = experiment.tasks
+    if isinstance(tasks, ImageTasks) and tasks.source.final and experiment.train.select != "last":
+        raise InputError(f"{where}: train.select is 'best'; expected 'last', as tasks.source.final is true")
 
 
 def experiment_names(params: Path = PARAMS_FILE) -> list[str]:
@@ -216,17 +231,30 @@ def _addressed(override: str, name: str, known: list[str]) -> dict[str, Any]:
     key, equals, _ = override.partition("=")
     if not equals or not key:
         raise InputError(f"SET {override!r}: expected key=value, as in train.iterations=2000")
-    nested: Any = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+    try:
+        nested: Any = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"SET {override!r}: the value is not readable as YAML: {reason}") from None
     first = key.split(".")[0]
     if first in known:
+        if not isinstance(nested[first], Mapping):
+            raise InputError(
+                f"SET {override!r}: expected a key of the experiment, as in {first}.train.rate=1"
+            )
         return dict(nested[first]) if first == name else {}
     return {str(key): value for key, value in nested.items()}
 
 
 def _merge(base: Mapping[str, Any], changes: Any, where: str) -> dict[str, Any]:
-    """`changes` over `base`, section by section. Only `algorithms` may gain names."""
+    """`changes` over `base`, section by section; a section of another kind takes the place of its base.
+
+    Only `algorithms` may gain names.
+    """
     if not isinstance(changes, Mapping):
         raise InputError(f"{where}: is {changes!r}; expected a section with the keys {', '.join(base)}")
+    if "kind" in base and changes.get("kind", base["kind"]) != base["kind"]:
+        return dict(changes)
     merged = dict(base)
     for key, value in changes.items():
         if key not in base and not where.endswith(".algorithms"):
@@ -243,7 +271,7 @@ def _json(document: Any) -> str:
 def _first_problem(error: pydantic.ValidationError) -> str:
     problem = error.errors()[0]
     # A union's location carries the tag it chose; a user only wrote the keys.
-    tags = {"sinusoid", "images", "mlp", "convnet"}
+    tags = {"sinusoid", "images", *NETWORKS}
     key = ".".join(str(part) for part in problem["loc"] if part not in tags)
     message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]

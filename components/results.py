@@ -12,9 +12,15 @@ from metasgd.errors import InputError
 T = TypeVar("T")
 
 
+# Adaptation may diverge; a score that is not a number is told as such, not lost.
+NAN_AS_NAN: dict[str, Any] = {"ser_json_inf_nan": "constants"}
+
+
 @dataclass(frozen=True)
 class Score:
     """Mean over the tasks, and half the width of its 95 % interval, after `step` inner steps."""
+
+    __pydantic_config__ = NAN_AS_NAN
 
     step: int
     mean: float
@@ -93,6 +99,8 @@ class Comparison:
     champion: None where there was none.
     mean_difference, ci95: challenger minus champion, task by task; positive is better.
     """
+
+    __pydantic_config__ = NAN_AS_NAN
 
     challenger: Model
     champion: Model | None

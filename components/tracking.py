@@ -18,6 +18,8 @@ import requests
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from metasgd.errors import InputError
 
@@ -47,15 +49,24 @@ def connect() -> MlflowClient:
     try:
         client.search_experiments(max_results=1)
     except MlflowException as error:
-        raise InputError(f"MLFLOW_TRACKING_URI {_public(uri)}: {_line(error)}") from None
+        reason = _line(error).replace(uri.rstrip("/"), _public(uri).rstrip("/"))
+        raise InputError(f"MLFLOW_TRACKING_URI {_public(uri)}: {reason}") from None
     return client
 
 
 def _require_answer(uri: str) -> None:
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=TIMEOUT)
-    except requests.RequestException as error:
-        reason = type(error).__name__
+        # MLflow's own credentials and certificates from the environment, as for every later request.
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            "/health",
+            "GET",
+            timeout=TIMEOUT,
+            max_retries=0,
+            raise_on_status=False,
+        )
+    except (requests.RequestException, MlflowException) as error:
+        reason = type(error.__cause__ or error).__name__
         raise InputError(
             f"MLFLOW_TRACKING_URI {_public(uri)}: not reachable ({reason}); expected a running MLflow server"
         ) from None

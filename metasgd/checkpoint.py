@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.configuration import ConvNetSettings, LearnerSettings, MlpSettings, NetworkSettings
+from metasgd.configuration import NETWORKS, LearnerSettings
 from metasgd.errors import CheckpointError
 
 WEIGHTS = "weights.safetensors"
@@ -104,19 +104,14 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
             raise CheckpointError(f"{path}: format is {document['format']}; expected {FORMAT}")
         problem = _settings(Problem, document["problem"])
         learner = _settings(LearnerSettings, document["learner"])
-        return Learner.build(problem, _network_settings(document["network"]), learner), document["about"]
+        network = _settings(NETWORKS[document["network"]["kind"]], document["network"])
+        return Learner.build(problem, network, learner), document["about"]
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint") from None
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: not a checkpoint's description ({error!r})") from None
-
-
-def _network_settings(document: Mapping[str, Any]) -> NetworkSettings:
-    if document["kind"] == "mlp":
-        return _settings(MlpSettings, document)
-    return _settings(ConvNetSettings, document)
 
 
 def _settings(kind: type[T], document: Mapping[str, Any]) -> T:

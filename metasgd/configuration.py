@@ -7,7 +7,7 @@ the only place with defaults.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def _require(condition: bool, key: str, value: object, expected: str) -> None:
@@ -95,6 +95,7 @@ class ConvNetSettings(Settings):
 
 
 NetworkSettings = MlpSettings | ConvNetSettings
+NETWORKS: dict[str, type[NetworkSettings]] = {"mlp": MlpSettings, "convnet": ConvNetSettings}
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ class LearnerSettings(Settings):
     trained: bool
 
     def __post_init__(self) -> None:
+        # A checkpoint's JSON is read without pydantic.
+        for key, known in get_type_hints(type(self)).items():
+            if get_origin(known) is Literal:
+                value, allowed = getattr(self, key), get_args(known)
+                _require(value in allowed, key, value, f"one of {allowed}")
         _require_range("start", self.start)
         _require_counts(self, "steps", "test_steps")
 
@@ -131,6 +137,7 @@ class TrainingSettings(Settings):
     """Meta-training (Algorithm 1).
 
     rate: Adam's step size for theta and alpha.
+    schedule: "constant", or "cosine" from the rate down to zero over the iterations.
     validate_every: iterations between scores on the validation tasks, which choose the checkpoint.
     select: "best" keeps the checkpoint with the best validation score, "last" the last one.
     threads: CPU threads; fixed, because the order of additions decides the last bits.
@@ -142,6 +149,7 @@ class TrainingSettings(Settings):
     iterations: int
     meta_batch: int
     rate: float
+    schedule: Literal["constant", "cosine"]
     validate_every: int
     select: Literal["best", "last"]
     threads: int

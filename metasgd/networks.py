@@ -38,16 +38,20 @@ def build(settings: NetworkSettings, input_shape: tuple[int, ...], outputs: int)
 
     Raises InputError where pooling would leave nothing of a picture.
     """
-    if isinstance(settings, MlpSettings):
-        return Mlp(settings, math.prod(input_shape), outputs)
-    smallest = min(input_shape[1:]) >> settings.blocks
-    if settings.halving == "pooling" and smallest == 0:
-        side = min(input_shape[1:])
+    match settings:
+        case MlpSettings():
+            return Mlp(settings, math.prod(input_shape), outputs)
+        case ConvNetSettings():
+            _require_pixels(settings, min(input_shape[1:]))
+            return ConvNet(settings, input_shape, outputs)
+
+
+def _require_pixels(settings: ConvNetSettings, side: int) -> None:
+    if settings.halving == "pooling" and side >> settings.blocks == 0:
         raise InputError(
             f"network.blocks is {settings.blocks}; expected at most {side.bit_length() - 1}, "
             f"as pooling halves pictures of {side} pixels no further"
         )
-    return ConvNet(settings, input_shape, outputs)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator, gain: float = 2.0) -> Tensor:
@@ -125,8 +129,7 @@ class ConvNet:
         for block in range(self.settings.blocks):
             # No bias: batch norm takes the mean away right after.
             x = _patches(x, stride=2 if strided else 1) @ theta[f"conv{block}.weight"]
-            x = _batch_norm(x, lenders) * theta[f"norm{block}.scale"] + theta[f"norm{block}.shift"]
-            x = x.relu()
+            x = _batch_norm(x, lenders, theta[f"norm{block}.scale"], theta[f"norm{block}.shift"]).relu()
             x = x if strided else _max_pool(x)
         x = x.flatten(1)
         if self.settings.extra:
@@ -149,12 +152,11 @@ def _patches(x: Tensor, stride: int) -> Tensor:
     return torch.cat(windows, dim=-1)
 
 
-def _batch_norm(x: Tensor, lenders: int) -> Tensor:
-    """Zero mean and unit variance per channel, by the statistics of the first `lenders` examples."""
-    lending = x[:lenders]
-    mean = lending.mean(dim=(0, 1, 2))
-    variance = (lending - mean).square().mean(dim=(0, 1, 2))
-    return (x - mean) * torch.rsqrt(variance + 1e-5)
+def _batch_norm(x: Tensor, lenders: int, scale: Tensor, shift: Tensor) -> Tensor:
+    """Batch norm of [n, h, w, c] by the statistics of the first `lenders` examples; scale, shift: [c]."""
+    centred = x - x[:lenders].mean(dim=(0, 1, 2))
+    variance = centred[:lenders].square().mean(dim=(0, 1, 2))
+    return centred * (scale * torch.rsqrt(variance + 1e-5)) + shift
 
 
 def _max_pool(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ All tasks of a meta-batch run at once under `torch.func.vmap`. Two runs with one
 bits: every source of randomness is a seeded generator, and nothing is decided by timing.
 """
 
+import math
 import os
 import shutil
 import sysconfig
@@ -84,9 +85,9 @@ class Resume(Protocol):
 class TrainingDivergedError(DivergedError):
     """Carries the last good outcome, so that it can be kept."""
 
-    def __init__(self, iteration: int, loss: float, outcome: Outcome) -> None:
+    def __init__(self, iteration: int, value: float, outcome: Outcome, what: str = "meta-loss") -> None:
         super().__init__(
-            f"the meta-loss is {loss} at iteration {iteration}; expected a finite number: "
+            f"the {what} is {value} at iteration {iteration}; expected a finite number: "
             f"the checkpoint of iteration {outcome.iteration} is kept; "
             "try a smaller train.rate or start of alpha"
         )
@@ -167,6 +168,9 @@ def meta_train(
             )
         due = state.iteration % settings.validate_every == 0 or state.iteration == iterations
         point = Point(state.iteration, float(losses.mean()), validate(state.meta) if due else None)
+        if point.validation is not None and not math.isfinite(point.validation):
+            # The last update broke theta, which only the next loss would show.
+            raise TrainingDivergedError(state.iteration, point.validation, outcome(), "validation score")
         state.curve.append(point)
         if point.validation is not None:
             _choose(learner, settings, state, point.validation)
@@ -174,6 +178,13 @@ def meta_train(
                 resume.save(state)
         watch(point)
     return outcome()
+
+
+def outer_rate(settings: TrainingSettings, iteration: int) -> float:
+    """Adam's step size at an iteration, counted from 0."""
+    if settings.schedule == "constant":
+        return settings.rate
+    return settings.rate * 0.5 * (1 + math.cos(math.pi * iteration / settings.iterations))
 
 
 def _until_next_point(state: TrainingState, settings: TrainingSettings) -> int:
@@ -198,7 +209,8 @@ def _run(
     """Some iterations; returns their losses [iterations], read from the device only at the end."""
     learned = learner.learned(state.meta)
     losses = []
-    for _ in range(iterations):
+    for iteration in range(state.iteration, state.iteration + iterations):
+        state.optimiser.param_groups[0]["lr"] = outer_rate(settings, iteration)
         batch = distribution.sample(settings.meta_batch, state.tasks).to(learned[0].device)
         with torch.no_grad():
             gradients, loss = gradient(state.meta, batch)

@@ -60,6 +60,10 @@ def _evaluate(checkpoint: Path, data: Episodes, folder: Path) -> None:
     learner, meta, about = load_checkpoint(checkpoint)
     if learner.problem != data.problem:
         raise InputError(f"{checkpoint}: was trained for {learner.problem}; expected {data.problem}")
+    if "training" not in about:
+        raise InputError(
+            f"{checkpoint}: holds no training's parameters; expected an output of the train step"
+        )
     training = from_json(Training, about["training"], str(checkpoint))
     torch.set_num_threads(THREADS)
     scores = task_scores(learner, meta, data)
@@ -84,6 +88,7 @@ def task_scores(learner: Learner, meta: Meta, data: Episodes) -> pd.DataFrame:
 
 def gate_scores(learner: Learner, meta: Meta, data: Episodes) -> Tensor:
     """Scores [tasks] on the gate tasks after the learner's own number of test steps."""
+    torch.set_num_threads(THREADS)
     return score(learner, meta, data.batch("gate", data.shots), learner.settings.test_steps)[:, -1]
 
 

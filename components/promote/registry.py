@@ -26,6 +26,7 @@ from metasgd.errors import InputError
 
 CHAMPION = "champion"
 MOVE = "champion-move."
+ROLLBACK = "rollback by hand"
 DATA = "checkpoint"
 SERVED = Path(__file__).with_name("served_model.py")
 PACKAGE = Path(__file__).parents[2] / "metasgd"
@@ -121,14 +122,15 @@ def rollback(client: MlflowClient, model: str, number: str | None) -> Move:
         raise InputError(f"VERSION {number!r} of {model} does not exist; expected one of {known}")
     if number == now:
         raise InputError(f"VERSION {number!r} of {model} is the champion already; expected another version")
-    move = Move(now, number, "rollback by hand")
+    move = Move(now, number, ROLLBACK)
     move_champion(client, model, move)
     return move
 
 
 def _before(record: list[Move], now: str | None) -> str | None:
     """Whom the present champion replaced when it was promoted."""
-    return next((move.before for move in reversed(record) if move.after == now), None)
+    promotions = [move for move in record if move.why != ROLLBACK]
+    return next((move.before for move in reversed(promotions) if move.after == now), None)
 
 
 def _signature(example: Mapping[str, np.ndarray]) -> ModelSignature:

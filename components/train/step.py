@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
@@ -102,7 +102,9 @@ def _write(
     }
     with whole_folder(output) as folder:
         save_checkpoint(folder, learner, outcome.meta, about)
-        pd.DataFrame([asdict(point) for point in outcome.curve]).to_csv(folder / CURVE, index=False)
+        columns = [field.name for field in fields(Point)]  # a curve that diverged at once has no points
+        curve = pd.DataFrame([asdict(point) for point in outcome.curve], columns=columns)
+        curve.to_csv(folder / CURVE, index=False)
         (folder / RUN).write_text(json.dumps({"run_id": run.run_id}) + "\n")
     run.set_tags({key: about[key] for key in ("chosen_iteration", "seconds", "device", "compiled", "torch")})
 
@@ -131,7 +133,8 @@ def _tags(training: Training, data: Episodes) -> dict[str, str]:
 
 def _identity(training: Training, data: Episodes) -> str:
     """What a resume state belongs to."""
-    return hashlib.sha256(f"{to_json(training)} {data.manifest['data']}".encode()).hexdigest()
+    chosen = f"{to_json(training)} {to_json(data.tasks)} {data.manifest['data']}"
+    return hashlib.sha256(chosen.encode()).hexdigest()
 
 
 def _say_strategy(training: Training, name: str) -> None:

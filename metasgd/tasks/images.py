@@ -63,6 +63,9 @@ class ImageEpisodes:
 
     def fixed_batch(self, fixed: dict[str, Tensor], shots: int, queries: int) -> Batch:
         pictures = fixed["pictures"].long()
+        stored = pictures.shape[-1] - queries
+        if shots > stored:
+            raise InputError(f"shots is {shots}; expected at most {stored}, which the tasks were stored with")
         return self._batch(torch.cat([pictures[..., :shots], pictures[..., -queries:]], dim=-1), shots)
 
     def _draw(self, count: int, pictures: int, generator: torch.Generator) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from metasgd.configuration import SinusoidSettings
+from metasgd.errors import InputError
 from metasgd.tasks import Batch
 
 
@@ -32,6 +33,9 @@ class Sinusoid:
         }
 
     def fixed_batch(self, fixed: dict[str, Tensor], shots: int, queries: int) -> Batch:
+        stored = fixed["support_x"].shape[1]
+        if shots > stored:
+            raise InputError(f"shots is {shots}; expected at most {stored}, which the tasks were stored with")
         low, high = self.settings.interval
         curves = fixed["curves"]
         grid = torch.linspace(low, high, queries).expand(len(curves), -1)

@@ -1,0 +1,31 @@
+"""A checkout of the project in a folder of the tests' choosing, and commands in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TRACKED = ("components", "metasgd", "pipelines", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml")
+
+
+def make_checkout(place: Path) -> Path:
+    """The project's files and its environment, linked under `place`."""
+    place.mkdir(parents=True)
+    for name in TRACKED:
+        (place / name).symlink_to(ROOT / name)
+    (place / ".venv").symlink_to(sys.prefix)
+    return place
+
+
+def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m …` in the checkout, by its own environment."""
+    command = [str(checkout / ".venv" / "bin" / "python"), "-m", *arguments]
+    # The checkout's own packages, not those of the editable install.
+    settings = {**os.environ, "PYTHONPATH": str(checkout), **environment}
+    return subprocess.run(command, cwd=checkout, env=settings, capture_output=True, text=True, check=False)
+
+
+def overrides(values: Sequence[str]) -> list[str]:
+    return [part for value in values for part in ("--set", value)]

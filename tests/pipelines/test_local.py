@@ -1,0 +1,62 @@
+"""The local runner's guards: paths it cannot bear, and success it must not believe."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from metasgd.errors import InputError
+from pipelines.local import refuse_python3, require_outputs, safe_paths
+
+
+def write_outputs(run: Path) -> None:
+    """What a whole run of one lane with two trainings leaves."""
+    tasks = ["preprocess", "evaluate", "promote", "report"]
+    tasks += [f"for-loop-2-iteration-{number}/train" for number in range(2)]
+    for task in tasks:
+        (run / task).mkdir(parents=True)
+        (run / task / "executor_output.json").write_text("{}")
+
+
+def test_a_whole_run_is_believed(tmp_path: Path) -> None:
+    """Every step left its outputs."""
+    write_outputs(tmp_path)
+    require_outputs(tmp_path, trainings=[2])
+
+
+@pytest.mark.parametrize("missing", ["report", "for-loop-2-iteration-1/train"])
+def test_a_step_without_outputs_is_no_success(tmp_path: Path, missing: str) -> None:
+    """A runner that says SUCCESS is not enough."""
+    write_outputs(tmp_path)
+    (tmp_path / missing / "executor_output.json").unlink()
+    with pytest.raises(
+        InputError, match=rf"{missing.rsplit('/', maxsplit=1)[-1]} left \d outputs; expected \d"
+    ):
+        require_outputs(tmp_path, trainings=[2])
+
+
+def test_plain_paths_are_used_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No links where none are needed."""
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    with safe_paths(Path("/plain/checkout")) as (here, python):
+        assert here == Path("/plain/checkout")
+        assert python == Path("/usr/bin/python")
+
+
+@pytest.mark.parametrize("name", ["my checkout", "python3-checkout", "a;b", "it's"])
+def test_awkward_paths_are_reached_through_links(tmp_path: Path, name: str) -> None:
+    """The links lead to the same places, bear plain names, and are gone afterwards."""
+    checkout = tmp_path / name
+    checkout.mkdir()
+    with safe_paths(checkout) as (here, python):
+        assert here.resolve() == checkout.resolve()
+        assert python.exists()
+        assert name not in f"{here} {python}"
+    assert not here.exists()
+
+
+def test_parameters_with_python3_are_refused() -> None:
+    """kfp's local runner would rewrite them."""
+    refuse_python3(['{"path": "data"}'])
+    with pytest.raises(InputError, match="python3"):
+        refuse_python3(['{"path": "python3-pictures"}'])

@@ -1,0 +1,167 @@
+"""The main job, tiny and whole: sine curves and a user's folder of pictures, from an awkward path."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+from safetensors.numpy import load_file
+
+from tests.pipelines.checkout import make_checkout, overrides, run
+
+SMALL = [
+    "train.iterations=4",
+    "train.validate_every=2",
+    "train.threads=1",
+    "tasks.stored.validation=3",
+    "tasks.stored.gate=5",
+    "tasks.stored.test=6",
+    "tasks.stored.test_queries=4",
+]
+PICTURES = [
+    "glyphs-5way-1shot.tasks.source.name=folder",
+    "glyphs-5way-1shot.tasks.source.size=16",
+    "glyphs-5way-1shot.tasks.source.split=[0.4,0.3,0.3]",
+    "glyphs-5way-1shot.tasks.distribution.ways=2",
+    "glyphs-5way-1shot.train.meta_batch=2",
+    "glyphs-5way-1shot.network.filters=4",
+]
+LANES = ("sinusoid-5shot", "glyphs-5way-1shot")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: where, and what it printed."""
+
+    checkout: Path
+    output: str
+    folder: Path
+
+    def checkpoint(self, lane: int, training: int) -> Path:
+        task = "train" if lane == 0 else f"train-{lane + 1}"
+        return sorted(self.folder.rglob(f"{task}/checkpoint"))[training]
+
+
+def draw_pictures(folder: Path) -> None:
+    """Ten classes of eight noisy pictures."""
+    generator = np.random.default_rng(0)
+    for label in range(10):
+        (folder / f"class{label}").mkdir(parents=True)
+        base = generator.integers(0, 255, (16, 16))
+        for number in range(8):
+            noisy = np.clip(base + generator.integers(-20, 20, (16, 16)), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f"class{label}" / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One run of both lanes, from a path with spaces and the text python3."""
+    checkout = make_checkout(tmp_path_factory.mktemp("work") / "my python3 checkout")
+    draw_pictures(checkout / "pictures")
+    settings = [*SMALL, *PICTURES, "glyphs-5way-1shot.tasks.source.path=pictures"]
+    done = run(checkout, "pipelines", "--experiments", *LANES, "--set", *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (checkout / ".local" / "runs").iterdir()
+    return Finished(checkout, done.stdout, folder)
+
+
+def test_the_table_names_every_lane_and_algorithm(finished: Finished) -> None:
+    """Experiment, algorithm, tasks, version and champion stand in the table, the report's place below."""
+    for text in (*LANES, "meta-sgd", "maml", "★", "report.html", "make ui"):
+        assert text in finished.output
+    assert (finished.folder / "report.html").read_text().count("<h2") >= len(LANES)
+
+
+def test_every_training_is_a_run_under_one_parent_with_everything(finished: Finished) -> None:
+    """Four trainings and their parent, ended well; one row holds parameters, scores and tags."""
+    client = MlflowClient(f"sqlite:///{finished.checkout}/.local/mlflow.db")
+    experiments = {found.name: found.experiment_id for found in client.search_experiments()}
+    (parent,) = client.search_runs([experiments["pipelines"]])
+    children = client.search_runs([experiments["sinusoid"], experiments["images"]])
+    assert len(children) == 4
+    for child in children:
+        assert child.info.status == "FINISHED"
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert {"experiment", "algorithm", "seed", "data", "task_set"} <= child.data.tags.keys()
+        assert child.data.params["train.iterations"] == "4"
+        assert any(name.startswith("test_") and name.endswith("_ci95") for name in child.data.metrics)
+    assert parent.info.status == "FINISHED"
+
+
+def test_every_model_is_registered_and_one_is_champion(finished: Finished) -> None:
+    """A model per experiment, a version per training, an alias on one of them."""
+    client = MlflowClient(f"sqlite:///{finished.checkout}/.local/mlflow.db")
+    for name in LANES:
+        assert len(client.search_model_versions(f"name='{name}'")) == 2
+        assert client.get_model_version_by_alias(name, "champion").version in ("1", "2")
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+def test_commands_give_the_bits_of_the_pipeline(finished: Finished, lane: int, tmp_path: Path) -> None:
+    """DVC's commands and the local runner call one step function: theta and alpha are bitwise equal."""
+    settings = [*SMALL, *(PICTURES if lane else []), *(["tasks.source.path=pictures"] if lane else [])]
+    chosen = overrides(settings)
+    episodes, output = tmp_path / "episodes", tmp_path / "checkpoint"
+    common = ["--experiment", LANES[lane], *chosen]
+    first = run(finished.checkout, "components.preprocess", *common, "--output", str(episodes))
+    assert first.returncode == 0, first.stderr
+    arguments = ["--algorithm", "meta-sgd", "--episodes", str(episodes), "--output", str(output)]
+    second = run(finished.checkout, "components.train", *common, *arguments)
+    assert second.returncode == 0, second.stderr
+    ours = load_file(output / "weights.safetensors")
+    theirs = load_file(finished.checkpoint(lane, 0) / "weights.safetensors")
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert value.tobytes() == theirs[name].tobytes(), name
+
+
+def test_a_failed_step_is_one_line_and_a_log(tmp_path: Path) -> None:
+    """Missing archives: exit code 2, the file by name, no traceback, the log's place."""
+    checkout = make_checkout(tmp_path / "checkout")
+    done = run(checkout, "pipelines", "--experiments", "omniglot-5way-1shot")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert "images_background.zip" in line
+    assert "run.log" in line
+    (log,) = (checkout / ".local" / "runs").glob("*/run.log")
+    assert "Traceback" in log.read_text()
+    client = MlflowClient(f"sqlite:///{checkout}/.local/mlflow.db")
+    (parent,) = client.search_runs([client.get_experiment_by_name("pipelines").experiment_id])
+    assert parent.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--experiments", "sinusoid-6shot"], "sinusoid-10shot"),
+        (["--set", "train.iteration=3"], "iterations"),
+        (["--set", "train.iterations=many"], "integer"),
+        (["--experiments", "sinusoid-5shot", "sinusoid-5shot"], "once"),
+        (["--experiments", "omniglot-5way-1shot", "--set", "tasks.source.path=a/python3"], "python3"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_said_before_anything_runs(
+    tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    """Unknown names and keys list the known ones; nothing is written."""
+    checkout = make_checkout(tmp_path / "checkout")
+    done = run(checkout, "pipelines", *arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert expected in line
+    assert not (checkout / ".local").exists()
+
+
+def test_the_summary_says_what_the_results_say(finished: Finished) -> None:
+    """The table's numbers are the results' numbers."""
+    summary = json.loads((finished.folder.glob("*/report-2/chapters/summary.json").__next__()).read_text())
+    results = {
+        path.stem: json.loads(path.read_text()) for path in finished.folder.rglob("results/*-seed1.json")
+    }
+    assert len(summary) == 4
+    assert len(results) == 2  # two lanes hold files of the same names
+    assert {row["experiment"] for row in summary} == set(LANES)
