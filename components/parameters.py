@@ -206,6 +206,9 @@ def _require_sense(experiment: Experiment, where: str) -> None:
             f"{where}: kind is {experiment.kind!r}; expected {experiment.tasks.kind!r}, its tasks'"
         )
     tasks = experiment.tasks
+    shots = tasks.stored.test_shots
+    if len(set(shots)) < len(shots):
+        raise InputError(f"{where}: tasks.stored.test_shots is {shots}; expected every number once")
     if isinstance(tasks, ImageTasks) and tasks.source.final and experiment.train.select != "last":
         raise InputError(f"{where}: train.select is 'best'; expected 'last', as tasks.source.final is true")
 

@@ -26,6 +26,7 @@ from metasgd.errors import InputError
 LOCAL = Path(".local")
 PARENT = "METASGD_PARENT_RUN_ID"
 TIMEOUT = 10  # seconds; MLflow's own patience with an absent server is four minutes
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
 NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -171,7 +172,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
     local = not tracking_uri().startswith(("http://", "https://"))
     place = (LOCAL.resolve() / "mlflow-artifacts" / name).as_uri() if local else None
     try:
-        return str(client.create_experiment(name, artifact_location=place))
+        return str(client.create_experiment(name, artifact_location=place, tags=KIND))
     except MlflowException:  # another training made it meanwhile
         found = client.get_experiment_by_name(name)
         if found is None:

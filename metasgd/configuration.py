@@ -5,6 +5,7 @@ store them as JSON and rebuild a learner from them. Values have no defaults here
 the only place with defaults.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -158,4 +159,4 @@ class TrainingSettings(Settings):
 
     def __post_init__(self) -> None:
         _require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
-        _require(self.rate > 0, "rate", self.rate, "a number above 0")
+        _require(0 < self.rate < math.inf, "rate", self.rate, "a number above 0")

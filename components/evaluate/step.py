@@ -74,7 +74,7 @@ def _evaluate(checkpoint: Path, data: Episodes, folder: Path) -> None:
         scores.to_parquet(folder / f"{name}.parquet", index=False)
         pictures = folder / "pictures" / name
         draw_figures(checkpoint, learner, meta, data, about["chosen_iteration"], pictures)
-        _log(run, result, scores)
+        _log(run, result, scores, meta)
         run.log_folder(pictures, "pictures")
         if (sheet := folder / "pictures" / SHEET).exists():
             run.log_file(sheet, "pictures")
@@ -176,7 +176,7 @@ def _run_of(checkpoint: Path, training: Training, data: Episodes) -> Iterator[Tr
         yield run
 
 
-def _log(run: TrackedRun, result: Result, scores: pd.DataFrame) -> None:
+def _log(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta) -> None:
     """One row in the MLflow UI says all: metrics and tags join the run of the training."""
     metric = result.metric
     before, after = result.steps[0], result.steps[-1]
@@ -187,8 +187,19 @@ def _log(run: TrackedRun, result: Result, scores: pd.DataFrame) -> None:
         f"test_{metric}_after": after.mean,
         f"test_{metric}_after_ci95": after.ci95,
         f"gate_{metric}_after": float(gate.mean()),
+        **_summary(meta),
     }
     for shots, other in result.other_shots.items():
         values[f"test_{metric}_after_{shots}shot"] = other.steps[-1].mean
     run.log_metrics(values)
     run.set_tags({"task_set": result.task_set, "evaluated_by": result.commit, "reference": result.reference})
+
+
+def _summary(meta: Meta) -> dict[str, float]:
+    """theta and alpha in numbers that two runs can be compared by."""
+    numbers = {"theta_norm": float(torch.cat([value.flatten() for value in meta.theta.values()]).norm())}
+    if meta.alpha:
+        alpha = torch.cat([value.flatten() for value in meta.alpha.values()])
+        numbers["alpha_mean"] = float(alpha.mean())
+        numbers["alpha_negative_share"] = float((alpha < 0).float().mean())
+    return numbers

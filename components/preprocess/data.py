@@ -8,25 +8,19 @@
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from metasgd.errors import InputError
+from components.command import run_command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr where the data cannot be had or are not the pinned ones."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exits with 2 and one line where the data cannot be had, or are not the pinned ones."""
     chosen = _parser().parse_args(arguments)
-    # After parsing: --help must not wait for torch.
+
     from components.preprocess.data_sets import make_data_set
 
-    try:
-        print(make_data_set(chosen.name, chosen.source, Path.cwd()))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(make_data_set(chosen.name, chosen.source, Path.cwd()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,4 +47,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.command import run_command
 from components.preprocess import data_sets, omniglot
 from components.preprocess.data import main
 from components.preprocess.omniglot import ARCHIVES, omniglot_files, vinyals_split
@@ -96,7 +97,7 @@ def test_a_clone_rebuilds_the_same_bytes_from_a_mirror(
 ) -> None:
     """Another order and other dates in the mirror's archives do not matter."""
     monkeypatch.chdir(_clone(pinned, tmp_path))
-    assert main(["omniglot", "--source", str(mirror / "omniglot")]) == 0
+    main(["omniglot", "--source", str(mirror / "omniglot")])
     assert capsys.readouterr().out == "data/omniglot is byte-identical to what data.dvc pins\n"
     assert _contents(Path("data")) == _contents(pinned / "data")
 
@@ -114,7 +115,9 @@ def test_other_pictures_are_not_put_in_place(
         write_zip(tmp_path / "other" / f"{archive}.zip", files)
     monkeypatch.chdir(_clone(pinned, tmp_path))
     write_files(Path("data/omniglot"), {"before.txt": b"before"})
-    assert main(["--source", str(tmp_path / "other")]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        run_command(lambda: main(["--source", str(tmp_path / "other")]))
+    assert stopped.value.code == 2
     printed = capsys.readouterr().err
     assert printed.startswith("error: data/ would differ from what data.dvc pins")
     assert printed.count("\n") == 1
