@@ -13,16 +13,20 @@ CHUNK = 10
 
 
 def score(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
-    """Scores [tasks, steps + 1]: column s after s inner steps, on the query examples."""
+    """Scores [tasks, steps + 1]: column s after s inner steps, on the query examples.
+
+    batch may lie on another device than theta; the scores are on the CPU.
+    """
 
     def task_scores(task: Batch) -> Tensor:
         stages = learner.adaptations(meta, task.support_x, task.support_y, steps)
         outputs = [learner.predict(theta, task.query_x, task.support_x) for theta in stages]
         return torch.stack([learner.objective.score(output, task.query_y) for output in outputs])
 
+    device = next(iter(meta.theta.values())).device
     chunks = zip(*(torch.split(tensor, CHUNK) for tensor in batch), strict=True)
     with torch.no_grad():
-        return torch.cat([vmap(task_scores)(Batch(*chunk)) for chunk in chunks])
+        return torch.cat([vmap(task_scores)(Batch(*chunk).to(device)).cpu() for chunk in chunks])
 
 
 def predictions(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:

@@ -18,6 +18,7 @@ from pipelines.dag import NAME, STEPS, task_name
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 BAD_INPUT = ("InputError", "CheckpointError", "TrainingDivergedError")
+FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
 FAILURE = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (.+)$")
 
 
@@ -64,7 +65,7 @@ def run_locally(package: Path, root: Path, log: Path, show: Callable[[str], None
 
 def _failed(failure: re.Match[str] | None, log: Path) -> Exception:
     kind, message = failure.groups() if failure else ("StepFailedError", "the pipeline failed")
-    if kind in BAD_INPUT:
+    if kind in BAD_INPUT or FULL_DISK.search(message):
         return InputError(f"{message} (log: {log})")
     return StepFailedError(f"{kind}: {message} (log: {log})")
 
