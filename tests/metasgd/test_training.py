@@ -21,6 +21,7 @@ from metasgd.training import (
     compiles,
     has_compiler,
     meta_train,
+    outer_rate,
     pick_device,
 )
 from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
@@ -285,3 +286,12 @@ def test_device_auto_is_what_there_is() -> None:
     """auto is CUDA where there is any; a name is taken as it is."""
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert pick_device("cpu").type == "cpu"
+
+
+def test_the_outer_rate_follows_its_schedule() -> None:
+    """Constant stays; a cosine from 0.002 over 4 iterations: 0.002, 0.0017071, 0.001, 0.00029289."""
+    constant = training_settings(iterations=4, rate=0.002)
+    assert [outer_rate(constant, iteration) for iteration in range(4)] == [0.002] * 4
+    cosine = training_settings(iterations=4, rate=0.002, schedule="cosine")
+    rates = [outer_rate(cosine, iteration) for iteration in range(4)]
+    assert rates == pytest.approx([0.002, 0.0017071, 0.001, 0.00029289], rel=1e-4)

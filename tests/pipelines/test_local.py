@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from components.command import StepFailedError
 from metasgd.errors import InputError
-from pipelines.local import refuse_python3, require_outputs, safe_paths
+from pipelines.local import refuse_python3, require_outputs, run_locally, safe_paths
 
 
 def write_outputs(run: Path) -> None:
@@ -60,3 +61,37 @@ def test_parameters_with_python3_are_refused() -> None:
     refuse_python3(['{"path": "data"}'])
     with pytest.raises(InputError, match="python3"):
         refuse_python3(['{"path": "python3-pictures"}'])
+
+
+def run_lines(folder: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """run_locally, where the runner prints one line and fails."""
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "__init__.py").touch()
+    (folder / "pipelines" / "local.py").write_text(f"print({line!r})\nraise SystemExit(1)\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    run_locally(Path("pipeline.yaml"), Path("root"), Path("run.log"), lambda text: None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    metasgd.errors.InputError: data/a.zip: no such file; expected an archive",
+        "OSError: [Errno 28] No space left on device: 'episodes'",
+        "sqlalchemy.exc.OperationalError: database or disk is full",
+    ],
+)
+def test_what_the_user_can_mend_is_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """The failed step's own line, and the place of the log, which holds everything."""
+    with pytest.raises(InputError, match=r"\(log: run\.log\)$") as refused:
+        run_lines(tmp_path, monkeypatch, line)
+    assert line.split(": ", 1)[1].strip() in str(refused.value)
+    assert line in (tmp_path / "run.log").read_text()
+
+
+def test_other_failures_name_their_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the program is no bad input."""
+    with pytest.raises(StepFailedError, match=r"^ZeroDivisionError: division by zero \(log: run\.log\)$"):
+        run_lines(tmp_path, monkeypatch, "ZeroDivisionError: division by zero")
