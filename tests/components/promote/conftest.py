@@ -1,0 +1,33 @@
+"""One trained and promoted lane for all tests of promotion."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from components.parameters import Promotion
+from components.promote.step import promote
+from tests.components.lane import Lane, store
+from tests.components.promote.contest import Contest, Gate
+
+
+@pytest.fixture(scope="session")
+def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+    """A lane with Meta-SGD trained, evaluated and promoted, in a store of its own."""
+    folder = tmp_path_factory.mktemp("promote")
+    with store(folder):
+        made = Lane(folder)
+        made.evaluate(made.train())
+        promote("sinusoid-5shot", Promotion(False), [made.checkpoint()], made.results, made.episodes,
+                folder / "decision.json")  # fmt: skip
+        yield made
+
+
+@pytest.fixture
+def gate(lane: Lane) -> Iterator[Gate]:
+    with store(lane.root) as client:
+        yield Gate(lane, client)
+
+
+@pytest.fixture
+def contest(gate: Gate, request: pytest.FixtureRequest) -> Contest:
+    return Contest(gate, request.node.originalname.removeprefix("test_"))

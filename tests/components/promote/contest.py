@@ -1,0 +1,82 @@
+"""Contenders of known strength for the tests of promotion.
+
+They are lines through zero plus an offset that never adapt (alpha is 0): on the same curves, their
+errors are ordered by the offset, task by task far apart.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from mlflow import MlflowClient
+
+from components import parameters
+from components.evaluate.step import evaluate
+from components.parameters import Promotion, Training, to_json
+from components.promote.registry import champion
+from components.promote.step import promote
+from components.results import Decision, read_json
+from components.tracking import open_run
+from components.train.step import RUN
+from metasgd.adaptation import Learner, Meta
+from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.seeds import generator
+from tests.components.lane import Lane
+
+CHECKOUT = Path(parameters.__file__).parents[1]
+GOOD, MIDDLING, BAD = 0.0, 3.0, 9.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The lane whose episodes all tests share, and the store's client."""
+
+    lane: Lane
+    client: MlflowClient
+
+    @property
+    def root(self) -> Path:
+        return self.lane.root
+
+
+class Contest:
+    """The models of one test, under an experiment's name of their own."""
+
+    def __init__(self, gate: Gate, name: str) -> None:
+        self.gate, self.name = gate, name
+        self.folder = gate.root / name
+        self.episodes = gate.lane.episodes
+
+    def contender(self, offset: float, seed: int, algorithm: str = "meta-sgd", **learner: object) -> Path:
+        """A checkpoint as the train step leaves it, with a run of its own."""
+        trained = load_checkpoint(self.gate.lane.checkpoint())
+        training: Training = self.gate.lane.training(algorithm, seed)
+        training = replace(training, experiment=self.name, learner=replace(training.learner, **learner))  # type: ignore[arg-type]
+        network = Learner.build(trained[0].problem, training.network, training.learner)
+        start = network.initial(generator(1, "theta"))
+        theta = {name: torch.zeros_like(value) for name, value in start.theta.items()}
+        theta["linear1.bias"] += offset
+        meta = Meta(theta, {name: torch.zeros_like(value) for name, value in start.alpha.items()})
+        checkpoint = self.folder / f"{algorithm}-{seed}"
+        shutil.copytree(self.gate.lane.checkpoint(), checkpoint)
+        save_checkpoint(checkpoint, network, meta, {**trained[2], "training": to_json(training)})
+        with open_run("sinusoid", self.name, {}) as run:
+            (checkpoint / RUN).write_text(json.dumps({"run_id": run.run_id}))
+        return checkpoint
+
+    def promote(self, *checkpoints: Path, dry_run: bool = False, evaluated: bool = False) -> Decision:
+        if not evaluated:
+            evaluate(checkpoints, self.episodes, self.folder / "results")
+        output = self.folder / "out" / "decision.json"
+        promote(self.name, Promotion(dry_run), checkpoints, self.folder / "results", self.episodes, output)
+        return read_json(Decision, output)
+
+    @property
+    def champion(self) -> str | None:
+        return champion(self.gate.client, self.name)
+
+    @property
+    def versions(self) -> int:
+        return len(self.gate.client.search_model_versions(f"name='{self.name}'"))

@@ -1,0 +1,198 @@
+"""The promote step: every model registered, the champion replaced only on a win."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from mlflow.exceptions import MlflowException
+
+from components.episodes import load_episodes
+from components.evaluate.step import THREADS, evaluate, gate_scores
+from components.preprocess.step import preprocess
+from components.promote.registry import Move, move_champion, moves, register
+from components.results import Result, read_json
+from components.tracking import open_run
+from components.train.step import RUN
+from metasgd.adaptation import Learner, Problem
+from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.errors import InputError
+from metasgd.seeds import generator
+from tests.components.lane import artifacts, experiment, read
+from tests.components.promote.contest import BAD, GOOD, MIDDLING, Contest, Gate
+
+
+def test_without_a_champion_the_first_model_becomes_it(contest: Contest) -> None:
+    """Registered as version 1, the alias on it, the move and the decision on record."""
+    checkpoint = contest.contender(BAD, seed=1)
+    decision = contest.promote(checkpoint)
+    assert contest.champion == "1"
+    assert (decision.champion_before, decision.champion_after) == (None, "1")
+    (comparison,) = decision.comparisons
+    assert comparison.wins
+    assert (comparison.champion, comparison.mean_difference, comparison.ci95) == (None, None, None)
+    assert moves(contest.gate.client, contest.name) == [Move(None, "1", "there was no champion")]
+    (model,) = decision.versions
+    assert (model.algorithm, model.seed, model.version) == ("meta-sgd", 1, "1")
+    assert model.run_id == read(checkpoint / RUN)["run_id"]
+    data = load_episodes(contest.episodes)
+    assert decision.task_set == data.task_set("gate", 5)
+    assert not decision.dry_run
+    tags = contest.gate.client.get_model_version(contest.name, "1").tags
+    assert tags == {"algorithm": "meta-sgd", "seed": "1", "data": data.manifest["data"]}
+    assert "decision.json" in artifacts(contest.gate.client, str(model.run_id))
+
+
+def test_a_clearly_better_challenger_wins(contest: Contest) -> None:
+    """The alias moves, and the record says from where to where and why."""
+    contest.promote(contest.contender(BAD, seed=1))
+    decision = contest.promote(contest.contender(GOOD, seed=2))
+    assert (decision.champion_before, decision.champion_after) == ("1", "2")
+    assert contest.champion == "2"
+    (comparison,) = decision.comparisons
+    assert comparison.champion is not None
+    assert (comparison.champion.version, comparison.challenger.version) == ("1", "2")
+    assert comparison.mean_difference is not None
+    assert comparison.ci95 is not None
+    # (y - 9)² - y² = 81 - 18 y, which is 81 on average over curves.
+    assert 60 < comparison.mean_difference < 100
+    assert 0 < comparison.ci95[0] < comparison.mean_difference < comparison.ci95[1]
+    assert [(move.before, move.after) for move in moves(contest.gate.client, contest.name)] == [
+        (None, "1"),
+        ("1", "2"),
+    ]
+
+
+def test_a_worse_challenger_is_registered_and_loses(contest: Contest) -> None:
+    """It gets a version, and the alias stays."""
+    contest.promote(contest.contender(GOOD, seed=1))
+    decision = contest.promote(contest.contender(BAD, seed=2))
+    assert (contest.champion, contest.versions) == ("1", 2)
+    assert decision.champion_after == "1"
+    assert not decision.comparisons[0].wins
+    assert "worse" in decision.comparisons[0].reason
+    assert len(moves(contest.gate.client, contest.name)) == 1
+
+
+def test_equal_scores_move_nothing(contest: Contest) -> None:
+    """The same numbers under another seed: no clear difference, so the champion stays."""
+    contest.promote(contest.contender(MIDDLING, seed=1))
+    decision = contest.promote(contest.contender(MIDDLING, seed=2))
+    assert (contest.champion, contest.versions) == ("1", 2)
+    (comparison,) = decision.comparisons
+    assert (comparison.mean_difference, comparison.ci95, comparison.wins) == (0.0, (0.0, 0.0), False)
+    assert "no clear difference" in comparison.reason
+
+
+def test_a_dry_run_registers_nothing(contest: Contest) -> None:
+    """The decision is written, and the registry does not even know the model's name."""
+    checkpoints = [contest.contender(BAD, seed=1), contest.contender(GOOD, seed=2)]
+    decision = contest.promote(*checkpoints, dry_run=True)
+    assert decision.dry_run
+    assert [comparison.wins for comparison in decision.comparisons] == [True, True]
+    assert [model.version for model in decision.versions] == [None, None]
+    assert (decision.champion_before, decision.champion_after) == (None, None)
+    with pytest.raises(MlflowException, match="not found"):
+        contest.gate.client.get_registered_model(contest.name)
+    for model in decision.versions:
+        assert not {"decision.json", "model/MLmodel"} & artifacts(contest.gate.client, str(model.run_id))
+
+
+def test_a_dry_run_leaves_the_champion_alone(contest: Contest) -> None:
+    """Against a present champion too: a win in a dry run moves nothing."""
+    contest.promote(contest.contender(BAD, seed=1))
+    decision = contest.promote(contest.contender(GOOD, seed=2), dry_run=True)
+    assert decision.comparisons[0].wins
+    assert (decision.champion_before, decision.champion_after) == ("1", "1")
+    assert (contest.champion, contest.versions) == ("1", 1)
+
+
+def test_promoted_again_a_training_keeps_its_version(contest: Contest) -> None:
+    """The step repeated, as after a crash: the same versions, the same champion, no new move."""
+    checkpoints = [contest.contender(BAD, seed=1), contest.contender(GOOD, seed=2)]
+    first = contest.promote(*checkpoints)
+    again = contest.promote(*checkpoints, evaluated=True)
+    assert again.versions == first.versions
+    assert (contest.champion, contest.versions) == ("2", 2)
+    assert (again.champion_before, again.champion_after) == ("2", "2")
+    assert [comparison.wins for comparison in again.comparisons] == [False, False]
+    assert again.comparisons[1].mean_difference == 0.0, "the champion, scored again, is bitwise itself"
+    assert len(moves(contest.gate.client, contest.name)) == 2
+
+
+def test_challengers_meet_the_champion_in_their_order(contest: Contest) -> None:
+    """Each win counts for the next comparison: 9 wins without champion, 0 against 9, 3 loses against 0."""
+    checkpoints = [contest.contender(offset, seed) for seed, offset in enumerate((BAD, GOOD, MIDDLING), 1)]
+    decision = contest.promote(*checkpoints)
+    met = [one.champion and one.champion.seed for one in decision.comparisons]
+    assert met == [None, 1, 2]
+    assert [one.challenger.seed for one in decision.comparisons] == [1, 2, 3]
+    assert [one.wins for one in decision.comparisons] == [True, True, False]
+    assert contest.champion == decision.champion_after == "2"
+
+
+def test_references_are_never_promoted(contest: Contest) -> None:
+    """Neither what is not adapted nor what is not trained is registered, however good it is."""
+    checkpoints = [
+        contest.contender(GOOD, seed=1, algorithm="no-adaptation"),
+        contest.contender(GOOD, seed=1, algorithm="from-scratch", test_steps=1),
+        contest.contender(BAD, seed=1),
+    ]
+    decision = contest.promote(*checkpoints)
+    assert [model.algorithm for model in decision.versions] == ["meta-sgd"]
+    assert len(decision.comparisons) == contest.versions == 1
+    assert contest.champion == "1"
+
+
+def test_the_champion_is_scored_on_this_runs_tasks(contest: Contest) -> None:
+    """A champion from other gate tasks first meets these: the difference is that on the same tasks."""
+    contest.promote(contest.contender(BAD, seed=1))
+    contest.episodes = contest.folder / "other-episodes"
+    preprocess(experiment("tasks.seed=5").tasks, contest.episodes)
+    challenger = contest.contender(MIDDLING, seed=2)
+    decision = contest.promote(challenger)
+    data = load_episodes(contest.episodes)
+    assert decision.task_set == data.task_set("gate", 5)
+    scores = [
+        gate_scores(*load_checkpoint(path)[:2], data).double()
+        for path in (contest.folder / "meta-sgd-1", challenger)
+    ]
+    assert decision.comparisons[0].mean_difference == pytest.approx(float((scores[0] - scores[1]).mean()))
+
+
+def test_gate_scores_decide_their_threads_themselves(gate: Gate) -> None:
+    """The order of additions decides the last bits: the gate scores as evaluate did, wherever it runs."""
+    learner, meta, _ = load_checkpoint(gate.lane.checkpoint())
+    torch.set_num_threads(THREADS + 1)
+    gate_scores(learner, meta, load_episodes(gate.lane.episodes))
+    assert torch.get_num_threads() == THREADS
+
+
+def test_a_champion_of_another_problem_is_refused(contest: Contest) -> None:
+    """One line names both problems, before anything is compared or moved."""
+    training = contest.gate.lane.training()
+    other = Learner.build(Problem("regression", (2,), 1), training.network, training.learner)
+    place = contest.folder / "plane"
+    checkpoint = contest.contender(GOOD, seed=1)
+    about = load_checkpoint(checkpoint)[2]
+    save_checkpoint(place, other, other.initial(generator(1, "theta")), about)
+    evaluate([checkpoint], contest.episodes, contest.folder / "results")
+    result = read_json(Result, contest.folder / "results" / "meta-sgd-seed1.json")
+    with open_run("sinusoid", "plane", {}) as run:
+        pass
+    example = {name: np.zeros((1, 2), np.float32) for name in ("support_examples", "query_examples")}
+    example["support_labels"] = np.zeros((1, 1), np.float32)
+    number = register(contest.gate.client, place, replace(result, run_id=run.run_id), example)
+    move_champion(contest.gate.client, contest.name, Move(None, number, "by the test"))
+    with pytest.raises(InputError, match=r"solves .*\(2,\).*expected .*\(1,\)") as caught:
+        contest.promote(checkpoint, evaluated=True)
+    assert "\n" not in str(caught.value)
+    assert contest.champion == number
+    assert not (contest.folder / "out").exists()
+
+
+def test_results_that_are_missing_are_refused(contest: Contest) -> None:
+    """One line about the file; nothing is registered."""
+    with pytest.raises(InputError, match=r"meta-sgd-seed1\.json: no such file; expected the result"):
+        contest.promote(contest.contender(GOOD, seed=1), evaluated=True)
+    assert contest.champion is None
