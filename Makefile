@@ -5,7 +5,6 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
-export UV_LINK_MODE ?= copy
 
 # What `make pipeline-run` is told; params.yaml has the defaults.
 EXPERIMENTS ?=
