@@ -141,7 +141,7 @@ def test_evaluation_joins_the_run_of_its_training(
     new = {name: value for name, value in after.data.metrics.items() if name not in before.data.metrics}
     assert set(new) == {
         "test_mse_before", "test_mse_before_ci95", "test_mse_after", "test_mse_after_ci95",
-        "gate_mse_after", "test_mse_after_10shot",
+        "gate_mse_after", "test_mse_after_10shot", "theta_norm", "alpha_mean", "alpha_negative_share",
     }  # fmt: skip
     assert new["test_mse_before"] == found.steps[0].mean
     assert new["test_mse_after"] == found.steps[-1].mean

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+OURS = ("MLFLOW_", "METASGD_")  # a test's store is that of its checkout
 TRACKED = ("components", "metasgd", "pipelines", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml")
 
 
@@ -22,8 +23,9 @@ def make_checkout(place: Path) -> Path:
 def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m …` in the checkout, by its own environment."""
     command = [str(checkout / ".venv" / "bin" / "python"), "-m", *arguments]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     # The checkout's own packages, not those of the editable install.
-    settings = {**os.environ, "PYTHONPATH": str(checkout), **environment}
+    settings = {**inherited, "PYTHONPATH": str(checkout), **environment}
     return subprocess.run(command, cwd=checkout, env=settings, capture_output=True, text=True, check=False)
 
 

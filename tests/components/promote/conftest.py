@@ -11,7 +11,7 @@ from tests.components.promote.contest import Contest, Gate
 
 
 @pytest.fixture(scope="session")
-def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+def lane(tmp_path_factory: pytest.TempPathFactory) -> Lane:
     """A lane with Meta-SGD trained, evaluated and promoted, in a store of its own."""
     folder = tmp_path_factory.mktemp("promote")
     with store(folder):
@@ -19,7 +19,7 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
         made.evaluate(made.train())
         promote("sinusoid-5shot", Promotion(False), [made.checkpoint()], made.results, made.episodes,
                 folder / "decision.json")  # fmt: skip
-        yield made
+    return made
 
 
 @pytest.fixture
