@@ -9,9 +9,9 @@ Training, evaluation and serving all adapt through `Learner.adapt`; for many tas
 wrap it in `torch.func.vmap`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,11 +37,15 @@ class Meta(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """What a network has to fit: the objective's name, the shape of an example, the number of outputs."""
+    """What a network has to fit: the objective's name, the shape of an example, the number of outputs.
+
+    discount: of later rewards; only control has any.
+    """
 
     objective: str
     input_shape: tuple[int, ...]
     outputs: int
+    discount: float = 1.0
 
 
 def inner_step(theta: Parameters, alpha: Parameters, gradients: Parameters) -> Parameters:
@@ -92,10 +96,18 @@ class Learner:
         alpha = [] if self.settings.alpha == "fixed" else list(meta.alpha.values())
         return [*meta.theta.values(), *alpha]
 
-    def support_loss(self, theta: Parameters, x: Tensor, y: Tensor) -> Tensor:
+    def with_learned(self, meta: Meta, values: Sequence[Tensor]) -> Meta:
+        """meta with other values in the places of `learned`."""
+        theta = dict(zip(meta.theta, values, strict=False))
+        alpha = meta.alpha
+        if self.settings.alpha != "fixed":
+            alpha = dict(zip(meta.alpha, values[len(theta) :], strict=True))
+        return Meta(theta, alpha)
+
+    def support_loss(self, theta: Parameters, x: Tensor, y: Any) -> Tensor:
         return self.objective.loss(self.network(theta, x), y)
 
-    def adaptations(self, meta: Meta, x: Tensor, y: Tensor, steps: int) -> Iterator[Parameters]:
+    def adaptations(self, meta: Meta, x: Tensor, y: Any, steps: int) -> Iterator[Parameters]:
         """theta before any step, then after each one. x, y: one task's support examples."""
         theta = meta.theta
         yield theta
@@ -108,7 +120,7 @@ class Learner:
                 theta = inner_step(theta, meta.alpha, gradients)
             yield theta
 
-    def adapt(self, meta: Meta, x: Tensor, y: Tensor, steps: int = 1) -> Parameters:
+    def adapt(self, meta: Meta, x: Tensor, y: Any, steps: int = 1) -> Parameters:
         """theta after `steps` inner steps on one task's support examples."""
         *_, theta = self.adaptations(meta, x, y, steps)
         return theta

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+Estimator = Literal["plain", "dice"]
+
 
 def _require(condition: bool, key: str, value: object, expected: str) -> None:
     if not condition:
@@ -24,6 +26,11 @@ def _require_counts(settings: object, *keys: str) -> None:
 
 def _require_range(key: str, bounds: tuple[float, float]) -> None:
     _require(bounds[0] <= bounds[1], key, list(bounds), "[low, high] with low <= high")
+
+
+def _require_positive(settings: object, key: str) -> None:
+    value = getattr(settings, key)
+    _require(0 < value < math.inf, key, value, "a number above 0")
 
 
 class Settings:
@@ -63,6 +70,49 @@ class EpisodeSettings(Settings):
 
 
 @dataclass(frozen=True)
+class NavigationSettings(Settings):
+    """2-D navigation, section 5.3: a point moves to a goal that only its rewards give away.
+
+    The conventions are those of MAML's code, where the paper says nothing.
+
+    shots: trajectories to adapt on.
+    queries: trajectories that score the adapted policy.
+    goal: both coordinates of a task's goal are uniform in this range,
+    start: and those of its start in this one; [0, 0] fixes it.
+    horizon: time steps after which a trajectory ends.
+    speed: an action of 1 moves the point by this much, along each axis on its own,
+    clip: and actions are clipped to [-clip, clip] first. Densities are those of the unclipped ones.
+    tolerance: a trajectory ends early where both coordinates are this close to the goal's.
+    reward: minus the "distance" to the goal after the move, or minus the "squared" distance.
+    discount: of rewards, in the advantages of the inner step; scores are undiscounted returns.
+    """
+
+    kind: Literal["navigation"]
+    shots: int
+    queries: int
+    goal: tuple[float, float]
+    start: tuple[float, float]
+    horizon: int
+    speed: float
+    clip: float
+    tolerance: float
+    reward: Literal["distance", "squared"]
+    discount: float
+
+    def __post_init__(self) -> None:
+        _require_counts(self, "shots", "queries", "horizon")
+        for key in ("goal", "start"):
+            _require_range(key, getattr(self, key))
+        for key in ("speed", "clip"):
+            _require_positive(self, key)
+        _require(self.tolerance >= 0, "tolerance", self.tolerance, "at least 0")
+        _require(0 <= self.discount <= 1, "discount", self.discount, "a number from 0 to 1")
+
+
+DynamicsSettings = NavigationSettings
+
+
+@dataclass(frozen=True)
 class MlpSettings(Settings):
     """Fully connected network with ReLU between its layers (section 5.1: hidden 40, 40)."""
 
@@ -95,8 +145,33 @@ class ConvNetSettings(Settings):
         _require(self.extra >= 0, "extra", self.extra, "a width, or 0 for none")
 
 
-NetworkSettings = MlpSettings | ConvNetSettings
-NETWORKS: dict[str, type[NetworkSettings]] = {"mlp": MlpSettings, "convnet": ConvNetSettings}
+@dataclass(frozen=True)
+class PolicySettings(Settings):
+    """Gaussian policy (section 5.3): a fully connected network gives the mean of the action, and a
+    learned standard deviation per action is the same everywhere.
+
+    hidden: widths of the hidden layers, with ReLU (the paper: 100, 100).
+    std: standard deviation before any training.
+    least_std: it never falls below this.
+    """
+
+    kind: Literal["policy"]
+    hidden: tuple[int, ...]
+    std: float
+    least_std: float
+
+    def __post_init__(self) -> None:
+        _require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
+        for key in ("std", "least_std"):
+            _require_positive(self, key)
+
+
+NetworkSettings = MlpSettings | ConvNetSettings | PolicySettings
+NETWORKS: dict[str, type[NetworkSettings]] = {
+    "mlp": MlpSettings,
+    "convnet": ConvNetSettings,
+    "policy": PolicySettings,
+}
 
 
 @dataclass(frozen=True)
@@ -147,6 +222,7 @@ class TrainingSettings(Settings):
     device: "cpu", "cuda", or "auto" for CUDA where there is any.
     """
 
+    optimiser: Literal["adam"]
     iterations: int
     meta_batch: int
     rate: float
@@ -159,4 +235,52 @@ class TrainingSettings(Settings):
 
     def __post_init__(self) -> None:
         _require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
-        _require(0 < self.rate < math.inf, "rate", self.rate, "a number above 0")
+        _require_positive(self, "rate")
+
+
+@dataclass(frozen=True)
+class TrpoSettings(Settings):
+    """Meta-training by trust-region steps (Algorithm 2).
+
+    meta_batch: tasks per iteration; the tasks' distribution says how many trajectories of each.
+    discount: of rewards, in the advantages of the outer step.
+    estimator: "dice" carries the sampling term in the outer gradient, "plain" leaves it out;
+    decay: of the influence of earlier actions, per time step, in "dice": 1 is unbiased, less has less
+        variance; see `metasgd.policy_gradient.surrogate_loss`.
+    divergence: bound on the mean KL divergence between the adapted policies before and after.
+    schedule: of that bound: "constant", or "cosine" down to zero over the iterations.
+    conjugate_gradients: iterations that solve for the natural gradient.
+    fisher_trajectories: of each task, that estimate the Fisher information: the metric of the step,
+        whose gradient and constraint are always taken over all.
+    damping: multiple of the identity that is added to the Fisher information.
+    backtracks: steps that the line search tries,
+    shrink: each this much shorter than the one before.
+    The others are those of `TrainingSettings`.
+    """
+
+    optimiser: Literal["trpo"]
+    iterations: int
+    meta_batch: int
+    discount: float
+    estimator: Estimator
+    decay: float
+    divergence: float
+    schedule: Literal["constant", "cosine"]
+    conjugate_gradients: int
+    fisher_trajectories: int
+    damping: float
+    backtracks: int
+    shrink: float
+    validate_every: int
+    select: Literal["best", "last"]
+    threads: int
+    device: Literal["cpu", "cuda", "auto"]
+
+    def __post_init__(self) -> None:
+        counts = ("iterations", "meta_batch", "conjugate_gradients", "backtracks", "validate_every")
+        _require_counts(self, *counts, "threads", "fisher_trajectories")
+        _require_positive(self, "divergence")
+        _require(self.damping >= 0, "damping", self.damping, "at least 0")
+        for key in ("discount", "decay"):
+            _require(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a number from 0 to 1")
+        _require(0 < self.shrink < 1, "shrink", self.shrink, "a number between 0 and 1")

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metasgd.configuration import ConvNetSettings, MlpSettings, NetworkSettings
+from metasgd.configuration import ConvNetSettings, MlpSettings, NetworkSettings, PolicySettings
 from metasgd.errors import InputError
 
 Parameters = dict[str, Tensor]
@@ -40,7 +40,9 @@ def build(settings: NetworkSettings, input_shape: tuple[int, ...], outputs: int)
     """
     match settings:
         case MlpSettings():
-            return Mlp(settings, math.prod(input_shape), outputs)
+            return Mlp(settings.hidden, math.prod(input_shape), outputs)
+        case PolicySettings():
+            return Policy(settings, Mlp(settings.hidden, math.prod(input_shape), outputs))
         case ConvNetSettings():
             _require_pixels(settings, min(input_shape[1:]))
             return ConvNet(settings, input_shape, outputs)
@@ -64,12 +66,12 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator, gain: float =
 class Mlp:
     """Fully connected layers with ReLU between them. x: [examples, inputs]."""
 
-    settings: MlpSettings
+    hidden: tuple[int, ...]
     inputs: int
     outputs: int
 
     def initial(self, generator: torch.Generator) -> Parameters:
-        widths = (self.inputs, *self.settings.hidden, self.outputs)
+        widths = (self.inputs, *self.hidden, self.outputs)
         theta: Parameters = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
             theta[f"linear{layer}.weight"] = _linear(fan_in, fan_out, generator)
@@ -78,11 +80,37 @@ class Mlp:
 
     def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
         x = x.flatten(1)
-        last = len(self.settings.hidden)
+        last = len(self.hidden)
         for layer in range(last + 1):
             x = x @ theta[f"linear{layer}.weight"] + theta[f"linear{layer}.bias"]
             x = x.relu() if layer < last else x
         return x
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Gaussian policy. x: [..., observations]; outputs: `metasgd.gaussian` parameters [..., 2 * actions].
+
+    The mean's last layer starts small, so that the first policy goes nowhere in particular, and the
+    first layer's biases spread out, so that its ReLUs bend all over the observations.
+    """
+
+    settings: PolicySettings
+    mean: Mlp
+
+    def initial(self, generator: torch.Generator) -> Parameters:
+        theta = self.mean.initial(generator)
+        first, last = "linear0.bias", f"linear{len(self.mean.hidden)}.weight"
+        theta[first] = (2 * torch.rand(theta[first].shape, generator=generator) - 1) / math.sqrt(
+            self.mean.inputs
+        )
+        theta[last] = 0.1 * theta[last]
+        return {**theta, "log_std": torch.full((self.mean.outputs,), math.log(self.settings.std))}
+
+    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        mean = self.mean(theta, x.flatten(0, -2)).view(*x.shape[:-1], -1)
+        log_std = theta["log_std"].clamp(min=math.log(self.settings.least_std))
+        return torch.cat([mean, log_std.expand_as(mean)], dim=-1)
 
 
 @dataclass(frozen=True)

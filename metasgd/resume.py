@@ -14,12 +14,12 @@ from torch import Tensor
 from metasgd.adaptation import Meta
 from metasgd.checkpoint import pack, read_tensors, unpack, write_atomically
 from metasgd.errors import CheckpointError
-from metasgd.training import Point, TrainingState
+from metasgd.loop import Point, TrainingState
 
 
 @dataclass(frozen=True)
 class ResumeFile:
-    """Implements `metasgd.training.Resume`.
+    """Implements `metasgd.loop.Resume`.
 
     identity: what the state belongs to (parameters, data, seed); the file of another run is refused.
     """
@@ -29,7 +29,7 @@ class ResumeFile:
 
     def save(self, state: TrainingState) -> None:
         """Replace the file atomically."""
-        adam = state.optimiser.state_dict()["state"]
+        adam = state.optimiser.state_dict()["state"] if state.optimiser else {}
         tensors = {
             **pack(state.meta, "now/"),
             **pack(state.best, "best/"),
@@ -54,7 +54,8 @@ class ResumeFile:
         tensors = read_tensors(self.path)
         _overwrite(state.meta, unpack(tensors, "now/"))
         _overwrite(state.best, unpack(tensors, "best/"))
-        _restore_adam(state.optimiser, tensors)
+        if state.optimiser:
+            _restore_adam(state.optimiser, tensors)
         state.tasks.set_state(tensors["tasks"])
         state.curve[:] = [Point(**point) for point in counters.pop("curve")]
         for name, value in counters.items():
@@ -82,7 +83,7 @@ def _overwrite(meta: Meta, saved: Meta) -> None:
             value.copy_(saved_part[name])
 
 
-def _restore_adam(optimiser: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+def _restore_adam(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("adam/"):

@@ -1,0 +1,86 @@
+"""Trust-region policy optimisation (Schulman et al. 2015) on one flat vector of parameters."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Product = Callable[[Tensor], Tensor]
+
+
+def conjugate_gradient(product: Product, b: Tensor, iterations: int, tolerance: float = 1e-10) -> Tensor:
+    """x with product(x) = b, where product multiplies by a symmetric positive definite matrix."""
+    x = torch.zeros_like(b)
+    residual, direction = b.clone(), b.clone()
+    norm = residual @ residual
+    for _ in range(iterations):
+        if norm < tolerance:
+            break
+        image = product(direction)
+        length = norm / (direction @ image)
+        x = x + length * direction
+        residual = residual - length * image
+        following = residual @ residual
+        direction = residual + following / norm * direction
+        norm = following
+    return x
+
+
+def jacobian(function: Product, x: Tensor) -> tuple[Tensor, Product, Product]:
+    """function(x), and products with its Jacobian J there: v -> J v, and u -> J^T u.
+
+    J^T u is linear in u, so its derivative by u is J (Townsend 2017): one graph serves both.
+    """
+    with torch.enable_grad():
+        value = function(x)
+        dual = torch.zeros_like(value, requires_grad=True)
+        (pulled,) = torch.autograd.grad(value, x, dual, create_graph=True)
+
+    def push(vector: Tensor) -> Tensor:
+        return torch.autograd.grad(pulled, dual, vector, retain_graph=True)[0]
+
+    def pull(vector: Tensor) -> Tensor:
+        return torch.autograd.grad(value, x, vector, retain_graph=True)[0]
+
+    return value.detach(), push, pull
+
+
+def natural_step(product: Product, gradient: Tensor, divergence: float, iterations: int) -> Tensor:
+    """The step down the gradient, in the metric of `product`, whose length is the KL constraint.
+
+    Half of step^T product(step) is the divergence to second order.
+    """
+    direction = conjugate_gradient(product, -gradient, iterations)
+    squared = direction @ product(direction)
+    return direction * torch.sqrt(2 * divergence / squared.clamp(min=1e-20))
+
+
+class LineSearch(NamedTuple):
+    """step: the accepted step, or zero; trials: how many were tried; the loss and divergence there."""
+
+    step: Tensor
+    accepted: bool
+    trials: int
+    loss: float
+    divergence: float
+
+
+def line_search(
+    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]],
+    step: Tensor,
+    loss: float,
+    divergence: float,
+    trials: int,
+    shrink: float,
+) -> LineSearch:
+    """The longest of step, shrink * step, ... that lowers the loss within the divergence.
+
+    evaluate: step -> loss and divergence there. loss: the one to beat. divergence: the constraint.
+    """
+    for trial in range(trials):
+        found_loss, found_divergence = (float(value) for value in evaluate(step))
+        if found_loss < loss and found_divergence <= divergence:
+            return LineSearch(step, True, trial + 1, found_loss, found_divergence)
+        step = shrink * step
+    return LineSearch(torch.zeros_like(step), False, trials, loss, 0.0)
