@@ -7,20 +7,23 @@ images.safetensors   per split, flat pictures and the size of each class (image 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from components.parameters import ImageTasks, SinusoidTasks, Tasks, tasks_from_json, to_json
+from components.parameters import ControlTasks, ImageTasks, SinusoidTasks, Tasks, tasks_from_json, to_json
 from metasgd.adaptation import Problem
 from metasgd.checkpoint import read_tensors, write_atomically
 from metasgd.errors import InputError
+from metasgd.rollouts import Dynamics
 from metasgd.seeds import generator
 from metasgd.tasks import Batch, TaskDistribution
+from metasgd.tasks.control import build
 from metasgd.tasks.images import ClassIndex, ImageEpisodes, with_rotations
 from metasgd.tasks.sinusoid import Sinusoid
 
@@ -32,7 +35,8 @@ SETS = ("validation", "gate", "test")
 class Episodes:
     """A loaded episodes folder.
 
-    distributions: p(T) per set; "train" is the one that meta-training samples from.
+    distributions: p(T) per set; "train" is the one that meta-training samples from. None in control,
+    dynamics: where tasks are drawn from these instead.
     fixed: the stored tasks per set.
     """
 
@@ -40,11 +44,19 @@ class Episodes:
     problem: Problem
     manifest: Mapping[str, Any]
     distributions: Mapping[str, TaskDistribution]
+    dynamics: Dynamics | None
     fixed: Mapping[str, dict[str, Tensor]]
 
     @property
     def train(self) -> TaskDistribution:
         return self.distributions["train"]
+
+    @property
+    def control(self) -> Dynamics:
+        """The dynamics. Raises InputError for tasks that are not of control."""
+        if self.dynamics is None:
+            raise InputError(f"episodes of kind {self.tasks.kind!r}; expected 'control'")
+        return self.dynamics
 
     @property
     def shots(self) -> int:
@@ -56,10 +68,18 @@ class Episodes:
         return self.distributions[name].fixed_batch(self.fixed[name], shots, self.tasks.stored.test_queries)
 
     def task_set(self, name: str, shots: int) -> str:
-        """sha256 of what decides a score on these tasks: the tasks, the pictures, shots and queries."""
+        """sha256 of what decides a score on these tasks: the tasks, the pictures, shots and queries;
+        in control also the dynamics and the seed of the noise.
+        """
         content = tensors_hash(self.fixed[name])
         scored = f"{self.manifest['pictures']}/{content}/{shots}/{self.tasks.stored.test_queries}"
+        if isinstance(self.tasks, ControlTasks):
+            scored += f"/{to_json(self.tasks.distribution)}/{self.tasks.seed}"
         return hashlib.sha256(scored.encode()).hexdigest()
+
+    def noise(self, name: str) -> Callable[[int], torch.Generator]:
+        """The actions' noise on the stored tasks of one set, chunk by chunk."""
+        return lambda chunk: generator(self.tasks.seed, f"{name} noise {chunk}")
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -114,14 +134,17 @@ def load_episodes(folder: Path) -> Episodes:
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a manifest of episodes ({error!r})") from None
     flat = read_tensors(folder / TASKS)
+    dynamics = build(tasks.distribution) if isinstance(tasks, ControlTasks) else None
     fixed = {
         name: {key.partition("/")[2]: value for key, value in flat.items() if key.startswith(f"{name}/")}
         for name in SETS
     }
-    return Episodes(tasks, problem, manifest, _distributions(folder, tasks), fixed)
+    return Episodes(tasks, problem, manifest, _distributions(folder, tasks), dynamics, fixed)
 
 
 def _distributions(folder: Path, tasks: Tasks) -> dict[str, TaskDistribution]:
+    if isinstance(tasks, ControlTasks):
+        return {}
     if isinstance(tasks, SinusoidTasks):
         return dict.fromkeys(("train", *SETS), Sinusoid(tasks.distribution))
     return image_distributions(tasks, read_tensors(folder / IMAGES))

@@ -18,11 +18,13 @@ from pydantic.dataclasses import dataclass
 
 from metasgd.configuration import (
     NETWORKS,
+    DynamicsSettings,
     EpisodeSettings,
     LearnerSettings,
     NetworkSettings,
     SinusoidSettings,
     TrainingSettings,
+    TrpoSettings,
 )
 from metasgd.errors import InputError
 
@@ -86,8 +88,24 @@ class ImageTasks:
     seed: int
 
 
-Tasks = SinusoidTasks | ImageTasks
+@dataclass(frozen=True, config=STRICT)
+class StoredRollouts(StoredTasks):
+    """test_steps: inner steps that are scored on the test tasks, though fewer may count as adapted."""
+
+    test_steps: Count
+
+
+@dataclass(frozen=True, config=STRICT)
+class ControlTasks:
+    kind: Literal["control"]
+    distribution: DynamicsSettings
+    stored: StoredRollouts
+    seed: int
+
+
+Tasks = SinusoidTasks | ImageTasks | ControlTasks
 TaggedTasks = Annotated[Tasks, Field(discriminator="kind")]
+TaggedTraining = Annotated[TrainingSettings | TrpoSettings, Field(discriminator="optimiser")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -102,10 +120,10 @@ class Experiment:
     """One lane of the pipeline. compare: the algorithms that are run, in this order."""
 
     name: str
-    kind: Literal["sinusoid", "images"]
+    kind: Literal["sinusoid", "images", "control"]
     tasks: TaggedTasks
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
-    train: TrainingSettings
+    train: TaggedTraining
     algorithms: dict[str, LearnerSettings]
     compare: Annotated[list[str], Field(min_length=1)]
     promote: Promotion
@@ -131,7 +149,7 @@ class Training:
     seed: int
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
     learner: LearnerSettings
-    train: TrainingSettings
+    train: TaggedTraining
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -206,6 +224,17 @@ def _require_sense(experiment: Experiment, where: str) -> None:
             f"{where}: kind is {experiment.kind!r}; expected {experiment.tasks.kind!r}, its tasks'"
         )
     tasks = experiment.tasks
+    optimiser, network = ("trpo", "policy") if tasks.kind == "control" else ("adam", None)
+    if experiment.train.optimiser != optimiser:
+        raise InputError(
+            f"{where}: train.optimiser is {experiment.train.optimiser!r}; expected {optimiser!r} "
+            f"for tasks of kind {tasks.kind!r}"
+        )
+    if (experiment.network.kind == "policy") != (network == "policy"):
+        raise InputError(
+            f"{where}: network.kind is {experiment.network.kind!r}; expected 'policy' for tasks of kind "
+            "'control', and for no others"
+        )
     shots = tasks.stored.test_shots
     if len(set(shots)) < len(shots):
         raise InputError(f"{where}: tasks.stored.test_shots is {shots}; expected every number once")
@@ -274,7 +303,7 @@ def _json(document: Any) -> str:
 def _first_problem(error: pydantic.ValidationError) -> str:
     problem = error.errors()[0]
     # A union's location carries the tag it chose; a user only wrote the keys.
-    tags = {"sinusoid", "images", *NETWORKS}
+    tags = {"sinusoid", "images", "control", "adam", "trpo", *NETWORKS}
     key = ".".join(str(part) for part in problem["loc"] if part not in tags)
     message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]

@@ -35,6 +35,9 @@ class ShotScores:
     tasks: int
     steps: Annotated[list[Score], Field(min_length=1)]
 
+    def at(self, step: int) -> Score:
+        return next(score for score in self.steps if score.step == step)
+
 
 @dataclass(frozen=True)
 class TrainingRecord:
@@ -47,9 +50,11 @@ class TrainingRecord:
 
 @dataclass(frozen=True)
 class Result:
-    """<algorithm>-seed<seed>.json. Accuracy is a fraction, 0 to 1.
+    """<algorithm>-seed<seed>.json. Accuracy is a fraction, 0 to 1; a return is undiscounted.
 
-    shots: examples to adapt on behind `steps`; other_shots: the same by another number of shots.
+    shots: examples (trajectories) to adapt on behind `steps`; other_shots: the same by another
+        number of shots.
+    adapted: the inner steps whose score counts as "after adaptation"; `steps` may hold further ones.
     reference: shown beside the learners, never promoted.
     notes: remarks about the protocol, to be printed beside the scores.
     """
@@ -57,11 +62,12 @@ class Result:
     experiment: str
     algorithm: str
     seed: int
-    metric: Literal["mse", "accuracy"]
+    metric: Literal["mse", "accuracy", "return"]
     higher_is_better: bool
     task_set: str
     tasks: int
     shots: int
+    adapted: int
     data: str
     commit: str
     steps: Annotated[list[Score], Field(min_length=1)]
@@ -76,6 +82,11 @@ class Result:
     @property
     def name(self) -> str:
         return f"{self.algorithm}-seed{self.seed}"
+
+    @property
+    def after(self) -> Score:
+        """The score after adaptation."""
+        return self.scores()[self.shots].at(self.adapted)
 
     def scores(self) -> dict[int, ShotScores]:
         """By number of shots, the reported one first."""

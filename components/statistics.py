@@ -9,7 +9,12 @@ from scipy import stats
 def half_width(values: Sequence[float] | np.ndarray) -> float:
     """Half the width of the mean's 95 % interval; 0 for a single value."""
     count = len(values)
-    return float(stats.sem(values) * stats.t.ppf(0.975, count - 1)) if count > 1 else 0.0
+    return float(stats.sem(values)) * standard_errors(count) if count > 1 else 0.0
+
+
+def standard_errors(count: int) -> float:
+    """Half the width of the 95 % interval of a mean over `count` values, in standard errors of it."""
+    return float(stats.t.ppf(0.975, count - 1)) if count > 1 else 0.0
 
 
 def paired_difference(

@@ -1,12 +1,15 @@
 """One style for all pictures, and saving them with equal bytes for equal figures."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ParamSpec
 
+import numpy as np
 from matplotlib import style
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 from metasgd.errors import InputError
 
@@ -35,6 +38,7 @@ STYLE = {
     # Element ids in an SVG are random without a salt of their own.
     "svg.hashsalt": "metasgd",
 }
+TINTS = 4  # of each colour in an animation
 P = ParamSpec("P")
 
 
@@ -60,3 +64,27 @@ def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with style.context(["default", STYLE]):
         figure.savefig(path, dpi=200, metadata=undated[path.suffix], facecolor="white")
+
+
+def save_animation(pictures: Iterable[tuple[np.ndarray, int]], path: Path) -> None:
+    """Write a GIF that loops, in tints of the colours above.
+
+    pictures: each uint8 [height, width, 3], and the milliseconds that it stays.
+    """
+    palette = _tints()
+    frames, pauses = [], []
+    for picture, pause in pictures:
+        # With one palette for all, the file holds only what changes from picture to picture.
+        frames.append(Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE))
+        pauses.append(pause)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=pauses, loop=0)
+
+
+def _tints() -> Image.Image:
+    """A picture whose palette runs from white to each colour."""
+    shares = np.linspace(0, 1, TINTS + 1)[1:, None]
+    tints = [1 - shares * (1 - np.array(to_rgb(color))) for color in (BLUE, ORANGE, GREY, INK)]
+    image = Image.new("P", (1, 1))
+    image.putpalette([255, 255, 255, *np.rint(255 * np.concatenate(tints)).astype(int).flatten().tolist()])
+    return image

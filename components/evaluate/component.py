@@ -18,7 +18,8 @@ def evaluate(  # type: ignore[no-untyped-def]
     import json
     from pathlib import Path
 
-    from components.evaluate.step import METRICS, evaluate
+    from components.evaluate.step import evaluate
+    from components.scoring import METRICS
 
     output = Path(results.path)
     evaluate([Path(checkpoint.path) for checkpoint in checkpoints], Path(episodes.path), output)

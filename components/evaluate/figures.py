@@ -8,7 +8,8 @@ import torch
 
 from components.episodes import Episodes
 from components.parameters import SinusoidTasks
-from components.pictures import alpha_by_layer, alpha_table, learning_curve, save, sine_fits
+from components.pictures import learning_curve, save, sine_fits
+from components.scoring import Trained, draw_alpha
 from components.train.step import CURVE
 from metasgd.adaptation import Learner, Meta
 from metasgd.evaluation import predictions
@@ -17,19 +18,14 @@ from metasgd.tasks import Batch
 PANELS = 3
 
 
-def draw_figures(
-    checkpoint: Path, learner: Learner, meta: Meta, data: Episodes, chosen: int, folder: Path
-) -> None:
+def draw_figures(trained: Trained, data: Episodes, folder: Path) -> None:
     """Write the pictures as SVG, and alpha's table as CSV."""
-    folder.mkdir(parents=True, exist_ok=True)
-    curve = pd.read_csv(checkpoint / CURVE) if learner.settings.trained else pd.DataFrame()
+    learner, meta = trained.learner, trained.meta
+    curve = pd.read_csv(trained.checkpoint / CURVE)
     if len(curve):
-        figure = learning_curve(curve, learner.objective.metric, chosen)
-        save(figure, folder / "learning-curve.svg")
-    if meta.alpha:
-        alpha = {name: value.numpy() for name, value in meta.alpha.items()}
-        save(alpha_by_layer(alpha), folder / "alpha.svg")
-        alpha_table(alpha).to_csv(folder / "alpha.csv", index=False)
+        chosen = trained.about["chosen_iteration"]
+        save(learning_curve(curve, learner.objective.metric, chosen), folder / "learning-curve.svg")
+    draw_alpha(meta, folder)
     if isinstance(data.tasks, SinusoidTasks):
         save(sine_fits(_fits(learner, meta, data)), folder / "sine-fits.svg")
 

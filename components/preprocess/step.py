@@ -1,10 +1,12 @@
-"""Episodes: draw the fixed tasks once for everybody, from curves or from pictures."""
+"""Episodes: draw the fixed tasks once for everybody: curves, goals, or classes of pictures."""
 
 from pathlib import Path
 
 from components.episodes import SETS, draw_fixed, write_episodes
 from components.files import whole_folder
-from components.parameters import SinusoidTasks, Tasks
+from components.parameters import ControlTasks, SinusoidTasks, Tasks
+from metasgd.seeds import generator
+from metasgd.tasks.control import build
 from metasgd.tasks.sinusoid import Sinusoid
 
 
@@ -16,6 +18,8 @@ def preprocess(tasks: Tasks, output: Path) -> None:
     with whole_folder(output) as folder:
         if isinstance(tasks, SinusoidTasks):
             _sinusoid(tasks, folder)
+        elif isinstance(tasks, ControlTasks):
+            _control(tasks, folder)
         else:
             # Not at the top: torchvision takes longer to import than curves take to draw.
             from components.preprocess.image_episodes import write_image_episodes
@@ -31,4 +35,26 @@ def _sinusoid(tasks: SinusoidTasks, folder: Path) -> None:
         "notes": [f"{tasks.stored.test_queries} evenly spaced points score a curve"],
     }
     fixed = {name: draw_fixed(distribution, tasks, name) for name in SETS}
+    write_episodes(folder, manifest, tasks, fixed, images={})
+
+
+def _control(tasks: ControlTasks, folder: Path) -> None:
+    dynamics = build(tasks.distribution)
+    manifest = {
+        "source": "drawn from the distribution",
+        "problem": {
+            "objective": "control",
+            "input_shape": [dynamics.observations],
+            "outputs": dynamics.actions,
+            "discount": tasks.distribution.discount,
+        },
+        "notes": [
+            f"{tasks.stored.test_queries} trajectories score a task, by their undiscounted return",
+            f"discount {tasks.distribution.discount} in the advantages",
+        ],
+    }
+    counts = {name: getattr(tasks.stored, name) for name in SETS}
+    fixed = {
+        name: dynamics.sample(count, generator(tasks.seed, f"{name} tasks")) for name, count in counts.items()
+    }
     write_episodes(folder, manifest, tasks, fixed, images={})

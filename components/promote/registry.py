@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
+from components.promote.served_model import AdaptingModel
 from components.results import Result
 from components.tracking import NO_RUN
 from metasgd.errors import InputError
@@ -76,7 +77,7 @@ def register(
             loader_module=SERVED.stem,
             data_path=str(data),
             code_paths=[str(SERVED), str(PACKAGE)],
-            signature=_signature(example),
+            signature=_signature(example, AdaptingModel(data).predict(example)),
             input_example=dict(example),
             pip_requirements=[
                 f"{name}=={version(name)}" for name in ("mlflow", "torch", "safetensors", "numpy")
@@ -133,10 +134,9 @@ def _before(record: list[Move], now: str | None) -> str | None:
     return next((move.before for move in reversed(promotions) if move.after == now), None)
 
 
-def _signature(example: Mapping[str, np.ndarray]) -> ModelSignature:
-    """Any number of examples, each of the example's shape; class numbers or values come out."""
+def _signature(example: Mapping[str, np.ndarray], answer: np.ndarray) -> ModelSignature:
+    """Any number of examples, each of the example's shape; as many answers come out."""
     inputs: list[ColSpec | TensorSpec] = [
         TensorSpec(value.dtype, (-1, *value.shape[1:]), name) for name, value in example.items()
     ]
-    labels = example["support_labels"]
-    return ModelSignature(Schema(inputs), Schema([TensorSpec(labels.dtype, (-1, *labels.shape[1:]))]))
+    return ModelSignature(Schema(inputs), Schema([TensorSpec(answer.dtype, (-1, *answer.shape[1:]))]))

@@ -3,6 +3,8 @@
     model = mlflow.pyfunc.load_model("models:/sinusoid-5shot@champion")
     model.predict({"support_examples": x, "support_labels": y, "query_examples": q})
 
+A policy takes trajectories instead; see `AdaptingModel.predict`.
+
 MLflow imports this file, which travels with the model as the package metasgd does: mlflow, torch and
 safetensors are all that loading needs.
 """
@@ -15,6 +17,8 @@ import numpy as np
 import torch
 
 from metasgd.checkpoint import load_checkpoint
+from metasgd.policy_adaptation import adapt, shared
+from metasgd.rollouts import Trajectories
 
 
 class AdaptingModel:
@@ -28,14 +32,30 @@ class AdaptingModel:
 
         model_input: support_examples [support, *shape] and query_examples [query, *shape] float32
             (pictures from 0 to 1), support_labels int64 [support] or float32 [support, outputs].
+            Of a policy: support_observations float32 [trajectories, time, observations],
+            support_actions float32 [trajectories, time, actions], support_rewards float32 and
+            support_alive bool [trajectories, time], drawn by the policy before adaptation, and
+            query_observations float32 [query, observations], which get their mean actions
+            [query, actions] after one step.
         """
-        names = ("support_examples", "support_labels", "query_examples")
-        support_x, support_y, query_x = (torch.as_tensor(np.asarray(model_input[name])) for name in names)
+        given = {name: torch.as_tensor(np.asarray(value)) for name, value in model_input.items()}
         with torch.no_grad():
-            theta = self.learner.adapt(self.meta, support_x, support_y, self.learner.settings.test_steps)
-            outputs = self.learner.predict(theta, query_x, support_x)
+            if self.learner.problem.objective == "control":
+                return self._act(given)
+            support_x = given["support_examples"]
+            steps = self.learner.settings.test_steps
+            theta = self.learner.adapt(self.meta, support_x, given["support_labels"], steps)
+            outputs = self.learner.predict(theta, given["query_examples"], support_x)
         classes = self.learner.problem.objective == "classification"
         return (outputs.argmax(dim=-1) if classes else outputs).numpy()
+
+    def _act(self, given: Mapping[str, torch.Tensor]) -> np.ndarray:
+        # The trajectories of one task.
+        drawn = Trajectories(*(given[f"support_{name}"].unsqueeze(0) for name in Trajectories._fields))
+        thetas = adapt(self.learner, shared(self.meta.theta, 1), self.meta.alpha, drawn)
+        theta = {name: value[0] for name, value in thetas.items()}
+        mean, _ = self.learner.network(theta, given["query_observations"]).chunk(2, dim=-1)
+        return mean.numpy()
 
 
 def _load_pyfunc(data_path: str) -> AdaptingModel:

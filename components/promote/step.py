@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from mlflow import MlflowClient
 
 from components.episodes import Episodes, load_episodes
@@ -15,9 +16,13 @@ from components.parameters import Promotion, Training, from_json, to_json
 from components.promote.gate import Verdict, judge
 from components.promote.registry import Move, champion, fetch_checkpoint, move_champion, register
 from components.results import Comparison, Decision, Model, Result, read_json
+from components.rollout.step import gate_returns
+from components.scoring import THREADS
 from components.tracking import connect
+from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import load_checkpoint, write_atomically
 from metasgd.errors import InputError
+from metasgd.policy_adaptation import collect, shared
 
 
 @dataclass(frozen=True)
@@ -76,30 +81,39 @@ def _challengers(
     """The lane's learners with their gate scores; registered, unless it is a dry run."""
     challengers = []
     for checkpoint in checkpoints:
-        learner, _, about = load_checkpoint(checkpoint)
+        learner, meta, about = load_checkpoint(checkpoint)
         if learner.settings.is_reference:
             continue
         training = from_json(Training, about["training"], str(checkpoint))
         file = results / f"{training.algorithm}-seed{training.seed}.json"
         result = read_json(Result, file)
-        version = None if promotion.dry_run else register(client, checkpoint, result, _example(data))
+        version = (
+            None if promotion.dry_run else register(client, checkpoint, result, _example(learner, meta, data))
+        )
         model = Model(training.algorithm, training.seed, version, result.run_id)
         scores = _stored_scores(file.with_suffix(".parquet"))
         challengers.append(Contender(model, scores, result.higher_is_better))
     return challengers
 
 
-def _example(data: Episodes) -> dict[str, np.ndarray]:
+def _example(learner: Learner, meta: Meta, data: Episodes) -> dict[str, np.ndarray]:
     """The first gate task, as the served model takes it."""
-    batch = data.batch("gate", data.shots)
-    names = ("support_examples", "support_labels", "query_examples")
-    return {name: tensor[0].numpy() for name, tensor in zip(names, batch, strict=False)}
+    if data.dynamics is None:
+        batch = data.batch("gate", data.shots)
+        names = ("support_examples", "support_labels", "query_examples")
+        return {name: tensor[0].numpy() for name, tensor in zip(names, batch, strict=False)}
+    task = {name: value[:1] for name, value in data.fixed["gate"].items()}
+    theta, noise = shared(meta.theta, 1), data.noise("gate")(0)
+    drawn = collect(learner, theta, data.dynamics, task, data.shots, noise)
+    support = {f"support_{name}": part[0].numpy() for name, part in drawn._asdict().items()}
+    return {**support, "query_observations": drawn.observations[0, 0].numpy()}
 
 
 def _stored_scores(path: Path) -> np.ndarray:
     """The gate scores [tasks] after the last step, in the order of the tasks."""
     scores = pd.read_parquet(path)
-    gate = scores[(scores["set"] == "gate") & (scores["step"] == scores["step"].max())]
+    gate = scores[scores["set"] == "gate"]
+    gate = gate[gate["step"] == gate["step"].max()]
     return np.asarray(gate.sort_values("task")["score"], dtype=np.float64)
 
 
@@ -113,7 +127,9 @@ def _champion(experiment: str, version: str, data: Episodes) -> Contender:
             "give this experiment another name"
         )
     training = from_json(Training, about["training"], f"champion {experiment}")
-    scores = gate_scores(learner, meta, data).double().numpy()
+    torch.set_num_threads(THREADS)
+    gate = gate_returns if data.tasks.kind == "control" else gate_scores
+    scores = gate(learner, meta, data).double().numpy()
     return Contender(
         Model(training.algorithm, training.seed, version), scores, learner.objective.higher_is_better
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +15,16 @@ from components.files import whole_folder
 from components.parameters import Training, to_json
 from components.progress import Progress, progress
 from components.tracking import TrackedRun, flatten, open_run
+from components.train.alarms import Alarms
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import save_checkpoint
+from metasgd.configuration import TrpoSettings
 from metasgd.evaluation import score
+from metasgd.loop import Outcome, Point, TrainingDivergedError, Watch
+from metasgd.policy_adaptation import mean_returns
+from metasgd.reinforcement import meta_train_policy
 from metasgd.resume import ResumeFile
-from metasgd.training import Outcome, Point, TrainingDivergedError, compiles, has_compiler, meta_train
+from metasgd.training import compiles, has_compiler, meta_train
 
 CURVE, RUN = "curve.csv", "run.json"
 
@@ -49,37 +54,58 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
 def _meta_train(
     learner: Learner, data: Episodes, training: Training, run: TrackedRun, name: str, state: Path | None
 ) -> Outcome:
-    validate = validation_score(learner, data)
     with progress(name, training.train.iterations) as bar:
-        watch = _Watcher(run, bar, learner.objective.metric)
+        watch = _Watcher(run, bar, learner.objective.metric, Alarms(name))
         resume = ResumeFile(state, _identity(training, data)) if state else None
-        return meta_train(
-            learner, data.train, validate, training.train, training.seed, watch=watch, resume=resume
-        )
+        return fit(learner, data, training, watch=watch, resume=resume)
+
+
+def fit(
+    learner: Learner, data: Episodes, training: Training, *, watch: Watch, resume: ResumeFile | None = None
+) -> Outcome:
+    """Meta-train by the algorithm for this kind of task. Raises TrainingDivergedError."""
+    settings, seed, validate = training.train, training.seed, validation_score(learner, data)
+    if isinstance(settings, TrpoSettings):
+        shots, queries = data.tasks.distribution.shots, data.tasks.distribution.queries
+        return meta_train_policy(
+            learner, data.control, validate, settings, seed,
+            shots=shots, queries=queries, watch=watch, resume=resume,
+        )  # fmt: skip
+    return meta_train(learner, data.train, validate, settings, seed, watch=watch, resume=resume)
 
 
 def validation_score(learner: Learner, data: Episodes) -> Callable[[Meta], float]:
     """(theta, alpha) -> mean score on the validation tasks, with the shots and steps of meta-training."""
-    batch = data.batch("validation", data.tasks.distribution.shots)
-
-    def validate(meta: Meta) -> float:
-        return float(score(learner, meta, batch, steps=learner.settings.steps)[:, -1].mean())
-
-    return validate
+    shots, steps = data.tasks.distribution.shots, learner.settings.steps
+    if data.dynamics is not None:
+        driven = partial(
+            mean_returns, learner, dynamics=data.dynamics, tasks=data.fixed["validation"],
+            noise=data.noise("validation"), shots=shots, queries=data.tasks.stored.test_queries, steps=steps,
+        )  # fmt: skip
+        return lambda meta: float(driven(meta)[:, -1].mean())
+    batch = data.batch("validation", shots)
+    return lambda meta: float(score(learner, meta, batch, steps=steps)[:, -1].mean())
 
 
 class _Watcher:
-    """Shows every point of the curve, and logs it to MLflow."""
+    """Shows every point of the curve, logs it to MLflow, and says aloud what looks wrong."""
 
-    def __init__(self, run: TrackedRun, bar: Progress, metric: str) -> None:
-        self.run, self.bar, self.metric = run, bar, metric
+    def __init__(self, run: TrackedRun, bar: Progress, metric: str, alarms: Alarms) -> None:
+        self.run, self.bar, self.metric, self.alarms = run, bar, metric, alarms
 
     def __call__(self, point: Point) -> None:
-        values = {"train_loss": point.train_loss}
+        values = dict(point.values)
         if point.validation is not None:
             values[f"validation_{self.metric}"] = point.validation
         self.run.log_metrics(values, step=point.iteration)
-        self.bar(point.iteration, values)
+        self.bar(point.iteration, {name: value for name, value in values.items() if _is_shown(name)})
+        for line in self.alarms(point):
+            print(line, flush=True)
+
+
+def _is_shown(name: str) -> bool:
+    """Whether a value has a place beside the bar; MLflow keeps all."""
+    return name in ("train_loss", "return_before", "return_after") or name.startswith("validation")
 
 
 def _write(
@@ -102,11 +128,19 @@ def _write(
     }
     with whole_folder(output) as folder:
         save_checkpoint(folder, learner, outcome.meta, about)
-        columns = [field.name for field in fields(Point)]  # a curve that diverged at once has no points
-        curve = pd.DataFrame([asdict(point) for point in outcome.curve], columns=columns)
-        curve.to_csv(folder / CURVE, index=False)
+        _curve(outcome).to_csv(folder / CURVE, index=False)
         (folder / RUN).write_text(json.dumps({"run_id": run.run_id}) + "\n")
     run.set_tags({key: about[key] for key in ("chosen_iteration", "seconds", "device", "compiled", "torch")})
+
+
+def _curve(outcome: Outcome) -> pd.DataFrame:
+    """Columns iteration, one per measured value, validation (empty between validations)."""
+    rows = [
+        {"iteration": point.iteration, **point.values, "validation": point.validation}
+        for point in outcome.curve
+    ]
+    # A curve that diverged at once has no points.
+    return pd.DataFrame(rows, columns=None if rows else ["iteration", "validation"])
 
 
 def read_run_id(checkpoint: Path) -> str | None:
@@ -139,6 +173,8 @@ def _identity(training: Training, data: Episodes) -> str:
 
 def _say_strategy(training: Training, name: str) -> None:
     settings = training.train
+    if isinstance(settings, TrpoSettings):
+        return
     if compiles(settings):
         print(f"{name}: compiles the meta-gradient first, which takes about half a minute", flush=True)
     elif settings.iterations >= settings.compile_from and not has_compiler():

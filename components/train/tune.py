@@ -27,7 +27,7 @@ def main() -> None:
     experiment = load_experiment(options.experiment, options.overrides, options.params)
     training = experiment.training(options.algorithm, options.seed)
     scores = tune(training, options.rates, options.episodes)
-    best = best_rate(scores, higher_is_better=experiment.kind == "images")
+    best = best_rate(scores, higher_is_better=experiment.kind != "sinusoid")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     record = {"experiment": experiment.name, "algorithm": options.algorithm, "scores": scores, "best": best}
     write_atomically(options.output, (json.dumps(record, indent=2) + "\n").encode())

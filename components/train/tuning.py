@@ -10,10 +10,9 @@ from rich.table import Table
 from components.episodes import load_episodes
 from components.parameters import Training
 from components.progress import progress
-from components.train.step import validation_score
+from components.train.step import fit, validation_score
 from metasgd.adaptation import Learner
 from metasgd.errors import DivergedError, InputError
-from metasgd.training import Point, meta_train
 
 
 def tune(training: Training, rates: Sequence[float], episodes: Path) -> dict[float, float]:
@@ -24,17 +23,12 @@ def tune(training: Training, rates: Sequence[float], episodes: Path) -> dict[flo
 def _score(training: Training, rate: float, episodes: Path) -> float:
     data = load_episodes(episodes)
     learner = Learner.build(data.problem, training.network, replace(training.learner, start=(rate, rate)))
-    validate = validation_score(learner, data)
     with progress(f"{training.experiment} rate {rate:g}", training.train.iterations) as bar:
-
-        def watch(point: Point) -> None:
-            bar(point.iteration, {"train_loss": point.train_loss})
-
         try:
-            outcome = meta_train(learner, data.train, validate, training.train, training.seed, watch=watch)
+            outcome = fit(learner, data, training, watch=lambda point: bar(point.iteration, point.values))
         except DivergedError:
             return float("nan")
-    return validate(outcome.meta)
+    return validation_score(learner, data)(outcome.meta)
 
 
 def best_rate(scores: dict[float, float], higher_is_better: bool) -> float:

@@ -1,0 +1,27 @@
+"""The rollout step as a KFP component."""
+
+from typing import List  # noqa: UP035  # kfp reads this spelling
+
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+from components.kubeflow import step_component
+
+
+@step_component
+def rollout(  # type: ignore[no-untyped-def]
+    checkpoints: Input[List[Model]],  # noqa: UP006
+    episodes: Input[Dataset],
+    results: Output[Artifact],
+    metrics: Output[Metrics],
+):
+    """All checkpoints of a control lane in one step."""
+    import json
+    from pathlib import Path
+
+    from components.rollout.step import rollout
+    from components.scoring import METRICS
+
+    output = Path(results.path)
+    rollout([Path(checkpoint.path) for checkpoint in checkpoints], Path(episodes.path), output)
+    for name, value in json.loads((output / METRICS).read_text()).items():
+        metrics.log_metric(name, value)
