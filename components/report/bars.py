@@ -6,7 +6,7 @@ from itertools import groupby
 
 from components.report.published import published
 from components.report.summary import Row
-from components.report.wording import score
+from components.report.wording import measure, score, signed
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one experiment, each with its bar. start, end: the scores at the line's ends."""
+    """The rows of one experiment, each with its bar.
+
+    measure: what their scores are, in words; start, end: the scores at the line's ends.
+    """
 
     experiment: str
-    metric: str
+    measure: str
     start: str
     end: str
     higher_is_better: bool
@@ -39,21 +42,28 @@ def groups(rows: list[Row]) -> list[Group]:
 
 def _group(experiment: str, rows: list[Row]) -> Group:
     metric = rows[0].metric
-    end = 1.0 if metric == "accuracy" else _largest_error(rows)
-    ends = ("0 %", "100 %") if metric == "accuracy" else ("0", f"{end:.3g}")
-    bars = [(row, _bar(row, end)) for row in rows]
-    return Group(experiment, metric, *ends, rows[0].higher_is_better, bars)
+    start, end = (0.0, 1.0) if metric == "accuracy" else _reach(rows)
+    ends = ("0 %", "100 %") if metric == "accuracy" else (signed(f"{start:.3g}"), signed(f"{end:.3g}"))
+    bars = [(row, _bar(row, start, end)) for row in rows]
+    return Group(experiment, measure(metric, rows[0].shots), *ends, rows[0].higher_is_better, bars)
 
 
-def _largest_error(rows: list[Row]) -> float:
-    """Right end of the line of an error, which has no natural one; diverged scores do not count."""
+def _reach(rows: list[Row]) -> tuple[float, float]:
+    """From 0 to the score farthest from it: to the right for errors, to the left for negative returns.
+
+    An error has no natural largest value, nor a return a lowest one; diverged scores do not count.
+    """
     values = [value for row in rows for value in (row.before.mean, row.after.mean) if math.isfinite(value)]
-    return max(values, default=1.0) or 1.0
+    start, end = min([0.0, *values]), max([0.0, *values])
+    return (start, end) if start < end else (0.0, 1.0)
 
 
-def _bar(row: Row, end: float) -> Bar:
+def _bar(row: Row, start: float, end: float) -> Bar:
+    worst = 0.0 if row.higher_is_better else 100.0
+
     def place(value: float) -> float:
-        return round(100 * min(max(value / end, 0.0), 1.0), 2) if math.isfinite(value) else 100.0
+        share = (value - start) / (end - start)
+        return round(100 * min(max(share, 0.0), 1.0), 2) if math.isfinite(value) else worst
 
     before, after = row.before, row.after
     words = (

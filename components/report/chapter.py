@@ -9,21 +9,25 @@ from urllib.parse import quote
 from components.report.lanes import Lane
 from components.report.published import published, published_protocol
 from components.report.summary import estimate
-from components.report.wording import difference, listed, score
+from components.report.wording import METRICS, difference, listed, score, trials
 from components.results import Comparison, Decision, Model, Result
 
-NETWORKS = {"mlp": "a fully connected network", "convnet": "a convolutional network"}
-MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+NETWORKS = {
+    "mlp": "a fully connected network",
+    "convnet": "a convolutional network",
+    "policy": "a Gaussian policy",
+}
+MIME = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif"}
 
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One row of the scores table. more: after further steps, in words; paper: the paper's value."""
+    """One row of the scores table. more: after further steps, each in words; paper: the paper's value."""
 
     shots: int
     before: str
     one_step: str
-    more: str
+    more: list[str]
     paper: str
     tasks: int
 
@@ -43,6 +47,7 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "lane": lane,
         "first": lane.first,
         "anchor": anchor(lane.experiment),
+        "task": _task(lane.first),
         "network": _network(lane.first),
         "notes": _notes(lane),
         "lines": lines,
@@ -53,6 +58,8 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "outcome": outcome(lane.decision),
         "comparisons": [_comparison(one, lane.first.metric) for one in lane.decision.comparisons],
         "examples": _examples(lane),
+        "trajectories": _trajectories(lane),
+        "animation": _animation(lane),
         "pictures": [_seed_pictures(lane.folder, seeds[0]) for seeds in lane.results.values()],
         "other_seeds": [
             _seed_pictures(lane.folder, seed) for seeds in lane.results.values() for seed in seeds[1:]
@@ -114,14 +121,29 @@ def _score_line(lane: Lane, seeds: list[Result], shots: int) -> ScoreLine:
         value = estimate(lane.folder, seeds, shots, step)
         return score(value.mean, value.ci95 if interval else None, first.metric)
 
+    # Of a reference that takes a hundred steps, the last one says enough.
+    further = [step for step in sorted(steps) if step > 1 and step >= first.adapted]
     paper = published(lane.experiment, first.algorithm, shots)
     return ScoreLine(
         shots=shots,
         before=text(0) if 0 in steps else "-",
         one_step=text(1) if 1 in steps else "-",
-        more=f"{text(max(steps))} ({max(steps)} steps)" if max(steps) > 1 else "",
+        more=[f"{text(step)} ({step} steps)" for step in further],
         paper=paper.text(first.metric) if paper else "",
         tasks=scores.tasks,
+    )
+
+
+def _task(result: Result) -> str:
+    """What a test task gives, and what is scored on it."""
+    if result.metric == "return":
+        scored = "average undiscounted return of fresh trajectories"
+    else:
+        scored = f"{METRICS[result.metric].name} on examples it has not seen"
+    better = "higher" if result.higher_is_better else "lower"
+    return (
+        f"Each of the {result.tasks} test tasks gives the network {trials(result.metric, result.shots)} "
+        f"to adapt on. Its score is the {scored}: {better} is better."
     )
 
 
@@ -150,19 +172,35 @@ def _examples(lane: Lane) -> Picture | None:
     return _picture(lane.folder / "pictures" / "contact-sheet.png", alt, caption)
 
 
+def _trajectories(lane: Lane) -> Picture | None:
+    alt = (
+        "Trajectories on test tasks, a row per algorithm and a column per task: grey before adaptation, "
+        "blue after one step, with the start as a dot and the goal as a star."
+    )
+    caption = (
+        "Some trajectories of the first test tasks, before and after one step. Above each panel: the mean "
+        "return of all trajectories there."
+    )
+    return _picture(lane.folder / "pictures" / "trajectories.svg", alt, caption)
+
+
+def _animation(lane: Lane) -> Picture | None:
+    alt = (
+        "Animation of the first of these tasks: points move from the start along their trajectories, before "
+        "adaptation and after each step."
+    )
+    caption = (
+        "The first of these tasks in motion: before adaptation, then after each step on fresh trajectories."
+    )
+    return _picture(lane.folder / "pictures" / "adaptation.gif", alt, caption)
+
+
 def _seed_pictures(folder: Path, result: Result) -> dict[str, Any]:
     """The pictures of one training; None for those it did not leave."""
     own, name = folder / "pictures" / result.name, f"{result.algorithm}, seed {result.seed}"
-    kept = result.training.chosen_iteration if result.training else None
-    chosen = f"; the checkpoint of iteration {kept:,} was kept" if kept is not None else ""
-    score_name = "mean squared error" if result.metric == "mse" else "accuracy"
     return {
         "name": name,
-        "curve": _picture(
-            own / "learning-curve.svg",
-            f"Learning curve of {name}: training loss and validation {score_name} by meta-iteration{chosen}.",
-            f"{name}: meta-training",
-        ),
+        "curve": _curve(own / "learning-curve.svg", result, name),
         "alpha": _picture(
             own / "alpha.svg",
             f"Distribution of alpha in each layer of {name}, with its share of negative entries.",
@@ -174,6 +212,17 @@ def _seed_pictures(folder: Path, result: Result) -> dict[str, Any]:
             f"{name}: test tasks before and after one step",
         ),
     }
+
+
+def _curve(path: Path, result: Result, name: str) -> Picture | None:
+    kept = result.training.chosen_iteration if result.training else None
+    chosen = f"; the checkpoint of iteration {kept:,} was kept" if kept is not None else ""
+    drawn, shaded = f"training loss and validation {METRICS[result.metric].name}", ""
+    if result.metric == "return":
+        drawn = "average return before and after adaptation, and on validation tasks,"
+        shaded = "; shaded: 95 % intervals over the tasks of an iteration"
+    alt = f"Learning curve of {name}: {drawn} by meta-iteration{chosen}."
+    return _picture(path, alt, f"{name}: meta-training{shaded}")
 
 
 def _picture(path: Path, alt: str, caption: str) -> Picture | None:

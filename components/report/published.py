@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from components.report.wording import signed
+
 
 @dataclass(frozen=True)
 class Published:
@@ -21,7 +23,7 @@ class Published:
         if metric == "accuracy":
             shown = f"{round(100 * self.mean, 2):g} ± {round(100 * self.ci95, 2):g} %"
         else:
-            shown = f"{self.mean:.2f} ± {self.ci95:.2f}"
+            shown = signed(f"{self.mean:.2f} ± {self.ci95:.2f}")
         return f"{shown} †" if self.recalled else shown
 
 

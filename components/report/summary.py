@@ -28,7 +28,7 @@ class Estimate:
 class Row:
     """One algorithm of one experiment on its test tasks.
 
-    before, after: before adaptation, and after `steps` inner steps on `shots` examples.
+    before, after: before adaptation, and after `steps` inner steps on `shots` examples (trajectories).
     version: the registered versions, as in "3", "3-5" or "-".
     champion: whether one of these versions is the champion after the run.
     """
@@ -110,7 +110,6 @@ def _cells(row: Row) -> list[Text]:
 
 def _row(lane: Lane, seeds: list[Result]) -> Row:
     first = seeds[0]
-    last = first.steps[-1].step
     champion, version = _registered(lane.decision, first.algorithm)
     return Row(
         experiment=first.experiment,
@@ -121,8 +120,8 @@ def _row(lane: Lane, seeds: list[Result]) -> Row:
         reference=first.reference,
         shots=first.shots,
         before=estimate(lane.folder, seeds, first.shots, first.steps[0].step),
-        after=estimate(lane.folder, seeds, first.shots, last),
-        steps=last,
+        after=estimate(lane.folder, seeds, first.shots, first.adapted),
+        steps=first.adapted,
         tasks=first.tasks,
         version=version,
         champion=champion,

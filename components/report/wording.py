@@ -1,24 +1,67 @@
 """Numbers in words: scores, differences and versions as the page and the terminal print them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """How a metric is called and printed. unit: behind a score; apart: behind a difference of two."""
+
+    name: str
+    scale: int
+    digits: int
+    unit: str = ""
+    apart: str = ""
+
+
+METRICS = {
+    "mse": Metric("mean squared error", 1, 3),
+    "accuracy": Metric("accuracy", 100, 2, " %", " points"),
+    "return": Metric("average return", 1, 2),
+}
 
 
 def score(mean: float, ci95: float | None, metric: str) -> str:
-    """ "95.31 ± 0.26 %" for an accuracy (a fraction, 0 to 1), "0.903 ± 0.160" for an error."""
+    """ "95.31 ± 0.26 %" for an accuracy (a fraction, 0 to 1), "0.903 ± 0.160" for an error; a return
+    has two decimals and often a minus sign.
+    """
     interval = "" if ci95 is None else f" ± {number(ci95, metric)}"
-    return f"{number(mean, metric)}{interval}{' %' if metric == 'accuracy' else ''}"
+    return f"{number(mean, metric)}{interval}{METRICS[metric].unit}"
 
 
 def number(value: float, metric: str) -> str:
     """The bare number: per cent with two decimals for an accuracy, three decimals for an error."""
-    return f"{100 * value:.2f}" if metric == "accuracy" else f"{value:.3f}"
+    printed = METRICS[metric]
+    return signed(f"{printed.scale * value:.{printed.digits}f}")
 
 
 def difference(mean: float, ci95: tuple[float, float] | None, metric: str) -> str:
     """ "+0.312 [+0.251, +0.373]"; accuracies differ by percentage points."""
-    scale, digits, unit = (100, 2, " points") if metric == "accuracy" else (1, 3, "")
-    low_high = "" if ci95 is None else f" [{', '.join(f'{scale * end:+.{digits}f}' for end in ci95)}]"
-    return f"{scale * mean:+.{digits}f}{low_high}{unit}".replace("-", "\N{MINUS SIGN}")
+    printed = METRICS[metric]
+
+    def text(value: float) -> str:
+        return signed(f"{printed.scale * value:+.{printed.digits}f}")
+
+    low_high = "" if ci95 is None else f" [{', '.join(map(text, ci95))}]"
+    return f"{text(mean)}{low_high}{printed.apart}"
+
+
+def signed(number: str) -> str:
+    """With a minus sign in place of a hyphen."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def measure(metric: str, shots: int) -> str:
+    """What the rows of an experiment hold: "5-shot accuracy"."""
+    name = METRICS[metric].name
+    return f"{name}, {trials(metric, shots)}" if metric == "return" else f"{shots}-shot {name}"
+
+
+def trials(metric: str, shots: int) -> str:
+    """What a task gives to adapt on: "1 example of every class", "20 trajectories"."""
+    if metric == "return":
+        return f"{shots} {'trajectory' if shots == 1 else 'trajectories'}"
+    return f"{shots} example{'' if shots == 1 else 's'}{' of every class' if metric == 'accuracy' else ''}"
 
 
 def versions(names: Sequence[str]) -> str:
