@@ -1,11 +1,12 @@
 """The DAG, unrolled when it is compiled: for every experiment a lane
 
-    preprocess -> train (per algorithm and seed) -> evaluate -> promote -> report
+    preprocess -> train (per algorithm and seed) -> evaluate or rollout -> promote -> report
 
 where each lane's report continues the one before. Pipelines only wire: what a step does is in
 components/<step>/step.py.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from components.parameters import Experiment, to_json
 from components.preprocess.component import preprocess
 from components.promote.component import promote
 from components.report.component import report
+from components.rollout.component import rollout
 from components.train.component import train
 
 NAME = "metasgd"
-STEPS = ("preprocess", "train", "evaluate", "promote", "report")
+SCORING = {"sinusoid": evaluate, "images": evaluate, "control": rollout}
 
 
 def compile_pipeline(experiments: Sequence[Experiment], seeds: Sequence[int], package: Path) -> None:
@@ -46,7 +48,8 @@ def _lane(experiment: Experiment, seeds: Sequence[int], earlier: dict) -> dsl.Pi
         trained = train(parameters=parameters, episodes=episodes.output).set_display_name(f"{name}: train")
     # A Collected each: kfp changes one that it has wired.
     to_score, to_promote = (dsl.Collected(trained.outputs["checkpoint"]) for _ in range(2))
-    scored = evaluate(checkpoints=to_score, episodes=episodes.output).set_display_name(f"{name}: evaluate")
+    score = SCORING[experiment.kind]
+    scored = score(checkpoints=to_score, episodes=episodes.output).set_display_name(f"{name}: {score.name}")
     # Promote and report speak of the registry as it is now, so they are never taken from a cache.
     decided = promote(
         experiment=name,
@@ -62,6 +65,16 @@ def _lane(experiment: Experiment, seeds: Sequence[int], earlier: dict) -> dsl.Pi
     return told.set_display_name(f"{name}: report")
 
 
-def task_name(step: str, lane: int) -> str:
-    """What KFP calls a step of the lane at this position: train, train-2, train-3, ..."""
-    return step if lane == 0 else f"{step}-{lane + 1}"
+def steps(kind: str) -> tuple[str, ...]:
+    """The steps of a lane of this kind, in their order."""
+    return ("preprocess", "train", SCORING[kind].name, "promote", "report")
+
+
+def task_names(kinds: Sequence[str]) -> list[dict[str, str]]:
+    """For every lane of these kinds, what KFP calls its steps: train, train-2, train-3, ..."""
+    used: Counter[str] = Counter()
+    lanes = []
+    for kind in kinds:
+        used.update(steps(kind))
+        lanes.append({step: step if used[step] == 1 else f"{step}-{used[step]}" for step in steps(kind)})
+    return lanes

@@ -7,8 +7,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import TaskID
 
+from components.parameters import Experiment
 from components.progress import MARK, bars
-from pipelines.dag import STEPS, task_name
+from pipelines.dag import task_names
 
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 
@@ -16,14 +17,15 @@ STARTED = re.compile(r"Executing task '([\w-]+)'")
 class Display:
     """Reads the lines of a run; use as a context, because bars redraw themselves until it ends."""
 
-    def __init__(self, console: Console, experiments: Sequence[str]) -> None:
+    def __init__(self, console: Console, experiments: Sequence[Experiment]) -> None:
         self.console = console
         self.bars = bars(console)
         self.trainings: dict[str, TaskID] = {}
+        lanes = task_names([experiment.kind for experiment in experiments])
         self.steps = {
-            task_name(step, lane): f"{name}: {step}"
-            for lane, name in enumerate(experiments)
-            for step in STEPS
+            task: f"{experiment.name}: {step}"
+            for experiment, lane in zip(experiments, lanes, strict=True)
+            for step, task in lane.items()
         }
         self.shown: set[str] = set()
 

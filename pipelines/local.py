@@ -8,13 +8,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from components.command import StepFailedError
 from metasgd.errors import InputError
-from pipelines.dag import NAME, STEPS, task_name
+from pipelines.dag import NAME
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 BAD_INPUT = ("InputError", "CheckpointError", "TrainingDivergedError")
@@ -70,17 +70,16 @@ def _failed(failure: re.Match[str] | None, log: Path) -> Exception:
     return StepFailedError(f"{kind}: {message} (log: {log})")
 
 
-def require_outputs(run: Path, trainings: Sequence[int]) -> None:
+def require_outputs(run: Path, lanes: Sequence[Mapping[str, str]], trainings: Sequence[int]) -> None:
     """Believe in success only where every step of every lane left its outputs.
 
-    trainings: their number in each lane.
+    lanes: the names of its tasks by step; trainings: their number, in each lane.
     """
-    for lane, count in enumerate(trainings):
-        for step in STEPS:
+    for tasks, count in zip(lanes, trainings, strict=True):
+        for step, task in tasks.items():
             wanted = count if step == "train" else 1
-            found = len(list(run.rglob(f"{task_name(step, lane)}/executor_output.json")))
+            found = len(list(run.rglob(f"{task}/executor_output.json")))
             if found != wanted:
-                task = task_name(step, lane)
                 raise InputError(
                     f"{run}: {task} left {found} outputs; expected {wanted}: the run is not whole"
                 )

@@ -14,7 +14,7 @@ from components.report.step import read_summary
 from components.report.summary import table
 from components.tracking import LOCAL, PARENT, open_run
 from metasgd.errors import InputError
-from pipelines.dag import NAME, compile_pipeline, task_name
+from pipelines.dag import NAME, compile_pipeline, task_names
 from pipelines.display import Display
 from pipelines.local import refuse_python3, require_outputs, run_locally
 
@@ -49,10 +49,11 @@ def run_pipeline(experiments: Sequence[Experiment], seeds: Sequence[int], consol
     with open_run("pipelines", f"{NAME} {' '.join(names)}", {"experiments": " ".join(names)}) as parent:
         os.environ[PARENT] = parent.run_id
         os.environ["METASGD_PIPELINE_RUN"] = folder.name
-        with Display(console, names) as display:
+        with Display(console, experiments) as display:
             run = run_locally(package, folder, log, display.line)
-        require_outputs(run, [len(experiment.trainings(seeds)) for experiment in experiments])
-        chapters = run / task_name("report", len(names) - 1) / "chapters"
+        lanes = task_names([experiment.kind for experiment in experiments])
+        require_outputs(run, lanes, [len(experiment.trainings(seeds)) for experiment in experiments])
+        chapters = run / lanes[-1]["report"] / "chapters"
         shutil.copy(chapters / REPORT, folder / REPORT)
         parent.log_folder(chapters, "report")
     console.print(table(read_summary(chapters)))
