@@ -51,7 +51,7 @@ def batched(tasks: int, trajectories: int) -> float:
 
 def stepped() -> float:
     """One environment, as `gymnasium.make` gives it, driven by random actions."""
-    environment = gymnasium.make("metasgd/Navigation2D-v0", disable_env_checker=True)
+    environment = gymnasium.make("metasgd.navigation_env:metasgd/Navigation2D-v0", disable_env_checker=True)
 
     def run() -> int:
         steps = 0
