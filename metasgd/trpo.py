@@ -9,8 +9,13 @@ from torch import Tensor
 Product = Callable[[Tensor], Tensor]
 
 
-def conjugate_gradient(product: Product, b: Tensor, iterations: int, tolerance: float = 1e-10) -> Tensor:
-    """x with product(x) = b, where product multiplies by a symmetric positive definite matrix."""
+def conjugate_gradient(
+    product: Product, b: Tensor, iterations: int, tolerance: float = 1e-10
+) -> tuple[Tensor, Tensor]:
+    """x with product(x) = b, where product multiplies by a symmetric positive definite matrix.
+
+    Returns x and product(x), which is b only as far as the iterations got.
+    """
     x = torch.zeros_like(b)
     residual, direction = b.clone(), b.clone()
     norm = residual @ residual
@@ -24,7 +29,7 @@ def conjugate_gradient(product: Product, b: Tensor, iterations: int, tolerance: 
         following = residual @ residual
         direction = residual + following / norm * direction
         norm = following
-    return x
+    return x, b - residual
 
 
 def jacobian(function: Product, x: Tensor) -> tuple[Tensor, Product, Product]:
@@ -51,8 +56,8 @@ def natural_step(product: Product, gradient: Tensor, divergence: float, iteratio
 
     Half of step^T product(step) is the divergence to second order.
     """
-    direction = conjugate_gradient(product, -gradient, iterations)
-    squared = direction @ product(direction)
+    direction, image = conjugate_gradient(product, -gradient, iterations)
+    squared = direction @ image
     return direction * torch.sqrt(2 * divergence / squared.clamp(min=1e-20))
 
 
