@@ -1,14 +1,14 @@
-"""Table 4 of the paper, both columns, from the results of a finished run.
+"""Table 4 of the paper, both columns, from the results of finished runs.
 
     make pipeline-run EXPERIMENTS="navigation navigation-varying" SEEDS="1 2 3"
-    python -m benchmarks.table4 .local/runs/<run>
+    python -m benchmarks.table4 .local/runs/<run> ..
 
 Prints markdown: average return before adaptation and after one, two and three steps, mean of the seeds
 ± 95 % interval over tasks.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -25,10 +25,10 @@ PAPER = {
 }
 
 
-def per_task_returns(run: Path) -> pd.DataFrame:
+def per_task_returns(runs: Sequence[Path]) -> pd.DataFrame:
     """Columns experiment, algorithm, seed, task, step, score: the test tasks."""
     tables = []
-    for path in sorted(run.rglob("results/*-seed*.json")):
+    for path in sorted(path for run in runs for path in run.rglob("results/*-seed*.json")):
         result = read_json(Result, path)
         scores = pd.read_parquet(path.with_suffix(".parquet"))
         names = {"experiment": result.experiment, "algorithm": result.algorithm, "seed": result.seed}
@@ -52,4 +52,4 @@ def markdown(returns: pd.DataFrame) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(markdown(per_task_returns(Path(sys.argv[1])))))
+    print("\n".join(markdown(per_task_returns([Path(run) for run in sys.argv[1:]]))))
