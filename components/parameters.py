@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from metasgd.configuration import (
+    DYNAMICS,
     NETWORKS,
     DynamicsSettings,
     EpisodeSettings,
@@ -303,7 +304,7 @@ def _json(document: Any) -> str:
 def _first_problem(error: pydantic.ValidationError) -> str:
     problem = error.errors()[0]
     # A union's location carries the tag it chose; a user only wrote the keys.
-    tags = {"sinusoid", "images", "control", "adam", "trpo", *NETWORKS}
+    tags = {"sinusoid", "images", "control", "adam", "trpo", *NETWORKS, *DYNAMICS}
     key = ".".join(str(part) for part in problem["loc"] if part not in tags)
     message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]

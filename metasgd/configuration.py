@@ -33,6 +33,14 @@ def _require_positive(settings: object, key: str) -> None:
     _require(0 < value < math.inf, key, value, "a number above 0")
 
 
+def _require_known(settings: object) -> None:
+    """A checkpoint's JSON and Gymnasium's keywords are read without pydantic."""
+    for key, known in get_type_hints(type(settings)).items():
+        if get_origin(known) is Literal:
+            value, allowed = getattr(settings, key), get_args(known)
+            _require(value in allowed, key, value, f"one of {allowed}")
+
+
 class Settings:
     """Base of the settings: unknown keys and mistyped values are refused, not converted."""
 
@@ -100,6 +108,7 @@ class NavigationSettings(Settings):
     discount: float
 
     def __post_init__(self) -> None:
+        _require_known(self)
         _require_counts(self, "shots", "queries", "horizon")
         for key in ("goal", "start"):
             _require_range(key, getattr(self, key))
@@ -110,6 +119,7 @@ class NavigationSettings(Settings):
 
 
 DynamicsSettings = NavigationSettings
+DYNAMICS: dict[str, type[DynamicsSettings]] = {"navigation": NavigationSettings}
 
 
 @dataclass(frozen=True)
@@ -194,11 +204,7 @@ class LearnerSettings(Settings):
     trained: bool
 
     def __post_init__(self) -> None:
-        # A checkpoint's JSON is read without pydantic.
-        for key, known in get_type_hints(type(self)).items():
-            if get_origin(known) is Literal:
-                value, allowed = getattr(self, key), get_args(known)
-                _require(value in allowed, key, value, f"one of {allowed}")
+        _require_known(self)
         _require_range("start", self.start)
         _require_counts(self, "steps", "test_steps")
 

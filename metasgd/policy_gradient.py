@@ -131,7 +131,7 @@ def _discounts(like: Tensor, decay: float) -> Tensor:
 def _centred(influences: Tensor) -> Tensor:
     """Less the mean of the other trajectories: a control variate, which a sum of scores may carry.
 
-    It takes away the variance that comes from advantages that all trajectories share.
+    It takes away the product of their mean and the gradient, which is all noise: much where actions pay.
     """
     count = len(influences)
     return influences if count == 1 else (influences - influences.mean(dim=0)) * (count / (count - 1))

@@ -7,6 +7,7 @@ deviations too. The outer step moves (theta, alpha) by TRPO: down the loss of th
 within a mean KL divergence from what they were.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -107,7 +108,8 @@ def _iterate(
 def _summary(name: str, trajectories: Trajectories) -> dict[str, float]:
     """Mean return over tasks, and its standard error."""
     returns = trajectories.returns().mean(dim=1)
-    return {name: float(returns.mean()), f"{name}_sem": float(returns.std() / len(returns) ** 0.5)}
+    deviation = returns.std(correction=min(1, len(returns) - 1))
+    return {name: float(returns.mean()), f"{name}_sem": float(deviation / len(returns) ** 0.5)}
 
 
 def outer_step(
@@ -144,6 +146,9 @@ def outer_step(
     metric = _fisher(policies, taken, here, settings)
     with torch.no_grad():
         step = natural_step(metric, gradient, settings.divergence, settings.conjugate_gradients)
+        if not step.isfinite().all():
+            # The line search would refuse it, and go on from where it stands.
+            return LineSearch(step, False, 0, float(start), math.nan)
         return line_search(
             evaluate, step, float(start), settings.divergence, settings.backtracks, settings.shrink
         )

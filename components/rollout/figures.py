@@ -27,9 +27,9 @@ def draw_lane(
 ) -> list[Path]:
     """Figure 4: the first seed of every algorithm beside the others, as a picture and in motion.
 
-    Only where tasks have goals in a plane; other dynamics get no such picture.
+    Only where tasks have a goal and a start in a plane; other dynamics get no such picture.
     """
-    if any("task/goal" not in tensors for tensors in travels.values()):
+    if any(not {"task/goal", "task/start"} <= tensors.keys() for tensors in travels.values()):
         return []
     first = {trained.training.algorithm: trained.name for trained in reversed(lane)}
     shown = [journeys(algorithm, travels[first[algorithm]]) for algorithm in reversed(first)]
