@@ -10,11 +10,17 @@ from metasgd.configuration import (
     EpisodeSettings,
     LearnerSettings,
     MlpSettings,
+    NavigationSettings,
+    PolicySettings,
     SinusoidSettings,
     TrainingSettings,
+    TrpoSettings,
 )
+from metasgd.policy_adaptation import collect, shared
+from metasgd.rollouts import Dynamics, Tasks, Trajectories
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
+from metasgd.tasks.navigation import Navigation
 from metasgd.tasks.sinusoid import Sinusoid
 
 LINE = Problem("regression", (1,), 1)
@@ -68,6 +74,7 @@ def sinusoid(**changes: Any) -> Sinusoid:
 def training_settings(**changes: Any) -> TrainingSettings:
     """12 iterations of 3 tasks on the CPU, validated every 4th, never compiled."""
     settings: dict[str, Any] = {
+        "optimiser": "adam",
         "iterations": 12,
         "meta_batch": 3,
         "rate": 0.01,
@@ -79,6 +86,69 @@ def training_settings(**changes: Any) -> TrainingSettings:
         "device": "cpu",
     }
     return TrainingSettings(**(settings | changes))
+
+
+def navigation(**changes: Any) -> Navigation:
+    """The paper's plane: goals within 0.5 of the fixed start, 100 steps of up to 0.1."""
+    settings: dict[str, Any] = {
+        "kind": "navigation",
+        "shots": 20,
+        "queries": 20,
+        "goal": (-0.5, 0.5),
+        "start": (0.0, 0.0),
+        "horizon": 100,
+        "speed": 0.1,
+        "clip": 1.0,
+        "tolerance": 0.01,
+        "reward": "distance",
+        "discount": 0.99,
+    }
+    return Navigation(NavigationSettings(**(settings | changes)))
+
+
+def policy_learner(
+    alpha: Any = "per-parameter",
+    hidden: tuple[int, ...] = (4,),
+    std: float = 1.0,
+    discount: float = 0.9,
+    **changes: Any,
+) -> Learner:
+    """A Gaussian policy from two numbers to two; hidden=() makes its mean linear in them."""
+    problem = Problem("control", (2,), 2, discount)
+    architecture = PolicySettings("policy", hidden, std, least_std=1e-6)
+    return Learner.build(problem, architecture, learner_settings(alpha, **({"start": (0.1, 0.1)} | changes)))
+
+
+def trpo_settings(**changes: Any) -> TrpoSettings:
+    """6 iterations of 3 tasks on the CPU, validated every 2nd."""
+    settings: dict[str, Any] = {
+        "optimiser": "trpo",
+        "iterations": 6,
+        "meta_batch": 3,
+        "discount": 0.99,
+        "estimator": "dice",
+        "decay": 0.9,
+        "divergence": 0.01,
+        "schedule": "constant",
+        "conjugate_gradients": 10,
+        "fisher_trajectories": 2,
+        "damping": 1e-5,
+        "backtracks": 15,
+        "shrink": 0.8,
+        "validate_every": 2,
+        "select": "last",
+        "threads": 1,
+        "device": "cpu",
+    }
+    return TrpoSettings(**(settings | changes))
+
+
+def trajectories(
+    learner: Learner, meta: Meta, dynamics: Dynamics, tasks: Tasks, count: int, seed: int = 1
+) -> Trajectories:
+    """What the policy before any adaptation does on every task."""
+    thetas = shared(meta.theta, len(next(iter(tasks.values()))))
+    return collect(learner, thetas, dynamics, tasks, count, generator(seed, "test noise"))
 
 
 def start(learner: Learner, seed: int = 1) -> Meta:

@@ -244,6 +244,21 @@ def test_who_moves_alpha(alpha: str, moves: bool, order: str) -> None:
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
+def test_learned_tensors_go_back_to_their_places(alpha: str) -> None:
+    """with_learned is the inverse of learned; a fixed rate is not among them, and stays."""
+    learner = sine_learner(alpha)
+    meta = start(learner)
+    doubled = learner.with_learned(meta, [2 * tensor for tensor in learner.learned(meta)])
+    rate = 1 if alpha == "fixed" else 2
+    expected = Meta(
+        {name: 2 * value for name, value in meta.theta.items()},
+        {name: rate * value for name, value in meta.alpha.items()},
+    )
+    assert same(doubled, expected)
+    assert same(learner.with_learned(meta, learner.learned(meta)), meta)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
 def test_alpha_starts_at_one_value_of_its_range(alpha: Any) -> None:
     """All entries of alpha start at one value in [low, high], another for another seed."""
     learner = sine_learner(alpha, start=(0.005, 0.1))

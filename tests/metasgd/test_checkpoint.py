@@ -15,8 +15,19 @@ from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint, pack, save_checkpoint, write_atomically
 from metasgd.errors import CheckpointError, InputError
 from metasgd.evaluation import score
+from metasgd.policy_adaptation import mean_returns
 from metasgd.seeds import generator
-from tests.metasgd.small import ALPHAS, convnet_settings, curves, learner_settings, same, sine_learner, start
+from tests.metasgd.small import (
+    ALPHAS,
+    convnet_settings,
+    curves,
+    learner_settings,
+    navigation,
+    policy_learner,
+    same,
+    sine_learner,
+    start,
+)
 
 
 def differing(learner: Learner) -> Meta:
@@ -74,6 +85,32 @@ def test_round_trip_of_a_convolutional_network(tmp_path: Path) -> None:
     loaded, loaded_meta, _ = load_checkpoint(tmp_path)
     assert (loaded.problem, loaded.architecture) == (problem, learner.architecture)
     assert same(loaded_meta, meta)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_round_trip_of_a_policy(tmp_path: Path, alpha: str) -> None:
+    """The discount of its problem comes back too, and with it the bits of its returns after a step."""
+    learner, dynamics = policy_learner(alpha, discount=0.7), navigation(horizon=4)
+    meta = differing(learner)
+    save_checkpoint(tmp_path, learner, meta, {})
+    loaded, loaded_meta, _ = load_checkpoint(tmp_path)
+    assert (loaded.problem, loaded.architecture) == (learner.problem, learner.architecture)
+    assert loaded.problem.discount == 0.7
+    assert same(loaded_meta, meta)
+    tasks = dynamics.sample(3, generator(1, "tasks"))
+    mine, theirs = (
+        mean_returns(own, at, dynamics, tasks, lambda _: generator(1, "noise"), shots=3, queries=2, steps=1)
+        for own, at in ((learner, meta), (loaded, loaded_meta))
+    )
+    assert torch.equal(mine, theirs)
+
+
+def test_a_checkpoint_from_before_there_were_discounts(tmp_path: Path) -> None:
+    """A description without one is that of a problem that has none."""
+    learner = sine_learner()
+    saved(tmp_path, learner)
+    edit(tmp_path, lambda document: document["problem"].pop("discount"))
+    assert load_checkpoint(tmp_path)[0].problem == learner.problem
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)

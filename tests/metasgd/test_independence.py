@@ -1,4 +1,7 @@
-"""metasgd can be lifted out: it needs torch, numpy and safetensors, its settings nothing at all."""
+"""metasgd can be lifted out: it needs torch, numpy and safetensors, its settings nothing at all.
+
+Its Gymnasium environment alone needs Gymnasium.
+"""
 
 import subprocess
 import sys
@@ -10,10 +13,11 @@ CHECKOUT = Path(metasgd.__file__).parents[1]
 MODULES = sorted(
     ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
     for path in (CHECKOUT / "metasgd").rglob("*.py")
+    if path.name != "navigation_env.py"
 )
 FOREIGN = [
     "kfp", "mlflow", "dvc", "boto3", "pandas", "torchvision", "pydantic", "omegaconf", "yaml", "matplotlib",
-    "scipy", "requests", "rich", "components", "pipelines",
+    "scipy", "requests", "rich", "gymnasium", "components", "pipelines",
 ]  # fmt: skip
 
 REFUSE = """

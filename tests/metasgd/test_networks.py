@@ -1,13 +1,15 @@
 """The functional networks against torch.nn.functional."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from metasgd.adaptation import Learner, Problem
-from metasgd.configuration import ConvNetSettings, MlpSettings
-from metasgd.networks import Parameters, _max_pool, _patches, build
+from metasgd.configuration import ConvNetSettings, MlpSettings, PolicySettings
+from metasgd.networks import Network, Parameters, _max_pool, _patches, build
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from metasgd.training import meta_gradient
@@ -104,6 +106,60 @@ def test_mlp_equals_torchs_layers() -> None:
         hidden = hidden.relu() if layer < 2 else hidden
     torch.testing.assert_close(network(theta, x.reshape(7, 1, 2, 3)), hidden)
     assert float(hidden.min()) < 0, "the output is not cut at zero"
+
+
+def policy(**changes: Any) -> Network:
+    settings = {"hidden": (5, 4), "std": 0.5, "least_std": 0.1} | changes
+    return build(PolicySettings("policy", **settings), (3,), 2)
+
+
+def test_policy_is_a_network_for_the_mean_and_a_deviation_for_every_action() -> None:
+    """Means of torch's own layers, and log standard deviations that are the same everywhere.
+
+    For observations in any arrangement: [tasks, trajectories, observations] or one after another.
+    """
+    network = policy()
+    theta = network.initial(generator(1, "theta"))
+    theta = {name: value + 0.3 for name, value in theta.items()}
+    seen = hidden = pictures(7, 4, 3)
+    for layer in range(3):
+        hidden = F.linear(hidden, theta[f"linear{layer}.weight"].T, theta[f"linear{layer}.bias"])
+        hidden = hidden.relu() if layer < 2 else hidden
+    found = network(theta, seen)
+    torch.testing.assert_close(found[..., :2], hidden)
+    assert torch.equal(found[..., 2:], theta["log_std"].expand(7, 4, 2))
+    torch.testing.assert_close(network(theta, seen.flatten(0, 1)), found.flatten(0, 1))
+    torch.testing.assert_close(network(theta, seen[0, 0].unsqueeze(0)), found[0, :1])
+
+
+def test_policy_starts_at_its_deviation_and_never_falls_below_the_least() -> None:
+    """0.5 at first; a log standard deviation of -9 counts as that of 0.1, and the other action's stays."""
+    network, seen = policy(), pictures(4, 3)
+    theta = network.initial(generator(1, "theta"))
+    assert network(theta, seen)[:, 2:].exp().flatten().tolist() == pytest.approx([0.5] * 8)
+    theta["log_std"] = torch.tensor([-9.0, 0.0])
+    assert network(theta, seen)[0, 2:].exp().tolist() == pytest.approx([0.1, 1.0])
+
+
+def test_policys_first_means_are_small() -> None:
+    """It goes nowhere in particular: over 50 starts, a tenth of what noise of deviation 1 does."""
+    network, seen = policy(hidden=(100, 100)), 0.5 * pictures(20, 3)
+    means = [network(network.initial(generator(seed, "theta")), seen)[:, :2] for seed in range(50)]
+    assert float(torch.cat(means).std()) < 0.2
+
+
+@pytest.mark.parametrize("change", [{"hidden": (5, 0)}, {"std": 0.0}, {"least_std": -1.0}])
+def test_impossible_policies_are_refused(change: dict[str, Any]) -> None:
+    """The line names the key."""
+    with pytest.raises(ValueError, match=next(iter(change))):
+        policy(**change)
+
+
+def test_policy_has_the_papers_size() -> None:
+    """2-100-100-2 and two deviations: 10,604 parameters."""
+    settings = PolicySettings("policy", (100, 100), 1.0, 1e-6)
+    theta = build(settings, (2,), 2).initial(generator(1, "theta"))
+    assert sum(value.numel() for value in theta.values()) == 10_604
 
 
 def query_outputs(transductive: bool) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,13 @@ import torch
 from metasgd.adaptation import Learner, Meta
 from metasgd.errors import CheckpointError, InputError
 from metasgd.evaluation import predictions, score
+from metasgd.loop import Outcome, Point, TrainingDivergedError, pick_device, scheduled
 from metasgd.resume import ResumeFile
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from metasgd.tasks.sinusoid import Sinusoid
-from metasgd.training import (
-    Outcome,
-    Point,
-    TrainingDivergedError,
-    compiles,
-    has_compiler,
-    meta_train,
-    outer_rate,
-    pick_device,
-)
-from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
+from metasgd.training import compiles, has_compiler, meta_train
+from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings, trpo_settings
 
 SETTINGS = training_settings()
 
@@ -61,7 +54,7 @@ def test_compiled_training() -> None:
     # The meta-gradient is the same to rounding; twelve Adam steps of .01 may widen a last bit a little.
     for compiled, plain in zip(first.meta, eager.meta, strict=True):
         torch.testing.assert_close(dict(compiled), dict(plain), rtol=1e-3, atol=1e-4)
-    losses = [[point.train_loss for point in outcome.curve] for outcome in (first, eager)]
+    losses = [[point.values["train_loss"] for point in outcome.curve] for outcome in (first, eager)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
@@ -240,7 +233,7 @@ def test_meta_sgd_learns_to_adapt_in_one_step() -> None:
     learner = sine_learner(hidden=(40, 40))
     settings = training_settings(iterations=400, validate_every=400, rate=0.003, meta_batch=4)
     outcome = run(learner, settings)
-    losses = [point.train_loss for point in outcome.curve]
+    losses = [point.values["train_loss"] for point in outcome.curve]
     assert sum(losses[-20:]) < 0.8 * sum(losses[:20])
     before, after = score(learner, outcome.meta, curves(200, seed=8), 1).mean(dim=0).tolist()
     untrained = float(score(learner, start(learner), curves(200, seed=8), 1)[:, 1].mean())
@@ -288,10 +281,30 @@ def test_device_auto_is_what_there_is() -> None:
     assert pick_device("cpu").type == "cpu"
 
 
-def test_the_outer_rate_follows_its_schedule() -> None:
-    """Constant stays; a cosine from 0.002 over 4 iterations: 0.002, 0.0017071, 0.001, 0.00029289."""
-    constant = training_settings(iterations=4, rate=0.002)
-    assert [outer_rate(constant, iteration) for iteration in range(4)] == [0.002] * 4
-    cosine = training_settings(iterations=4, rate=0.002, schedule="cosine")
-    rates = [outer_rate(cosine, iteration) for iteration in range(4)]
-    assert rates == pytest.approx([0.002, 0.0017071, 0.001, 0.00029289], rel=1e-4)
+def test_the_outer_step_follows_its_schedule() -> None:
+    """Adam's rate and TRPO's bound: constant, or on a cosine over 4 iterations 1, 0.85355, 0.5, 0.14645."""
+    for settings in (training_settings, trpo_settings):
+        constant, cosine = (settings(iterations=4, schedule=schedule) for schedule in ("constant", "cosine"))
+        assert [scheduled(constant, iteration) for iteration in range(4)] == [1.0] * 4
+        shares = [scheduled(cosine, iteration) for iteration in range(4)]
+        assert shares == pytest.approx([1, 0.85355, 0.5, 0.14645], rel=1e-4)
+
+
+def test_adam_moves_by_the_scheduled_rate() -> None:
+    """At first by the rate, whatever the gradient: the first of 4 iterations, and the last of a cosine's."""
+    learner = sine_learner("none")
+
+    def moves(schedule: str) -> list[float]:
+        thetas = [start(learner).theta["linear1.bias"].clone()]
+
+        def validate(meta: Meta) -> float:
+            thetas.append(meta.theta["linear1.bias"].clone())
+            return 0.0
+
+        settings = training_settings(iterations=4, validate_every=1, rate=0.01, schedule=schedule)
+        meta_train(learner, sinusoid(), validate, settings, seed=1)
+        return [float((after - before).abs()) for before, after in pairwise(thetas)]
+
+    constant, cosine = moves("constant"), moves("cosine")
+    assert constant[0] == cosine[0] == pytest.approx(0.01, rel=1e-3)
+    assert cosine[3] < 0.3 * constant[3]
