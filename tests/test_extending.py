@@ -49,10 +49,10 @@ def apply_patch(text: str, place: Path) -> None:
 
 
 def test_the_page_works_as_written(tmp_path: Path) -> None:
-    """Every block in its order: an experiment, a data set and a network run through the pipeline."""
+    """Every block in its order: an experiment, a data set, a network and dynamics go through the pipeline."""
     copy_checkout(tmp_path)
     blocks = BLOCK.findall((ROOT / "docs" / "extending.md").read_text())
-    assert len(blocks) == 11
+    assert len(blocks) == 17
     for action, file, text in blocks:
         if action == "run":
             run_shell(text, tmp_path)
@@ -65,3 +65,6 @@ def test_the_page_works_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "artifacts" / "birds" / "episodes" / "contact-sheet.png").exists()
     assert (tmp_path / "artifacts" / "fourier" / "checkpoint" / "weights.safetensors").exists()
     assert (tmp_path / "datasets" / "birds.dvc").exists()
+    results = tmp_path / "artifacts" / "wind" / "results"
+    assert (results / "meta-sgd-seed1.json").exists()
+    assert not list(results.rglob("trajectories.svg"))
