@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 
 from components.mosaic import episode_sheet
-from components.pictures import alpha_by_layer, alpha_table, contact_sheet, learning_curve, save, sine_fits
+from components.pictures import (
+    alpha_by_layer,
+    alpha_table,
+    contact_sheet,
+    learning_curve,
+    returns_curve,
+    save,
+    sine_fits,
+)
 from metasgd.errors import InputError
 
 NAN = float("nan")
@@ -17,6 +25,16 @@ CURVE = pd.DataFrame(
         "iteration": [1, 2, 3, 4, 5, 6],
         "train_loss": [6.0, 5.0, 4.0, 3.0, 2.0, 2.0],
         "validation": [NAN, 0.5, NAN, 0.3, NAN, 0.4],
+    }
+)
+RETURNS = pd.DataFrame(
+    {
+        "iteration": [1, 2, 3, 4],
+        "return_before": [-40.0, -42.0, -41.0, -43.0],
+        "return_before_sem": [1.0, 1.0, 1.0, 1.0],
+        "return_after": [-30.0, -20.0, -12.0, -10.0],
+        "return_after_sem": [2.0, 2.0, 1.0, 1.0],
+        "validation": [NAN, -19.0, NAN, -11.0],
     }
 )
 FIT = {
@@ -51,6 +69,60 @@ def test_learning_curve_without_validation_shows_the_loss_alone() -> None:
 def test_learning_curve_survives_a_diverged_loss() -> None:
     """The curve of a run that diverged is the one somebody wants to look at."""
     learning_curve(CURVE.assign(train_loss=[1.0, 2.0, np.inf, NAN, NAN, NAN]), "mse")
+
+
+def test_returns_curve_shows_both_stages_with_intervals_over_tasks() -> None:
+    """Student's t with 3 degrees of freedom: 3.18245 standard errors above and below the mean."""
+    axes = returns_curve(RETURNS, tasks=4).axes[0]
+    lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in axes.lines}
+    assert lines["before adaptation"].tolist() == RETURNS["return_before"].tolist()
+    assert lines["after adaptation"].tolist() == RETURNS["return_after"].tolist()
+    assert lines["after, on validation tasks"].tolist() == [-19.0, -11.0]
+    after = axes.collections[1].get_paths()[0].vertices[:, 1]
+    assert after.max() == pytest.approx(-10 + 3.18245, abs=1e-4)
+    assert after.min() == pytest.approx(-30 - 2 * 3.18245, abs=1e-4)
+    low, high = axes.get_ylim()
+    assert low < after.min() < after.max() < high
+
+
+def test_returns_curve_marks_the_highest_validation() -> None:
+    """Unless the iteration is given; without validation there is nothing to mark."""
+
+    def marked(curve: pd.DataFrame, chosen: int | None) -> str:
+        title = returns_curve(curve, 4, chosen).axes[0].get_title(loc="right")
+        return title.replace("\N{MINUS SIGN}", "-")
+
+    assert "-11.00 at iteration 4" in marked(RETURNS, None)
+    assert "-19.00 at iteration 2" in marked(RETURNS, 2)
+    assert marked(RETURNS.assign(validation=NAN), 2) == ""
+
+
+def test_returns_curve_is_not_flattened_by_policies_that_wander_off() -> None:
+    """A hundred iterations, of which the first three lost thousands: the view is that of the others."""
+    iterations = np.arange(1, 101)
+    means = np.where(iterations <= 3, -9000.0, -10.0 - iterations % 10)
+    curve = pd.DataFrame({"iteration": iterations, "validation": NAN})
+    for stage in ("before", "after"):
+        curve[f"return_{stage}"], curve[f"return_{stage}_sem"] = means, 1.0
+    low, high = returns_curve(curve, tasks=20).axes[0].get_ylim()
+    assert -40 < low < -19
+    assert -10 < high < 0
+
+
+@pytest.mark.parametrize("tasks", [1, 20])
+@pytest.mark.parametrize("value", [NAN, -np.inf])
+def test_returns_curve_survives_what_is_not_finite(tmp_path: Path, value: float, tasks: int) -> None:
+    """A run that diverged, from some point on or from the first, and one task with no standard error."""
+    diverged = RETURNS.assign(return_after=[-30.0, value, value, value], return_after_sem=NAN)
+    nothing = RETURNS.assign(**dict.fromkeys(RETURNS.columns.drop("iteration"), value))
+    for curve in (diverged, nothing, RETURNS.iloc[:1]):
+        save(returns_curve(curve, tasks, chosen=2), tmp_path / "curve.svg")
+
+
+def test_returns_curve_of_a_long_run_stays_small(tmp_path: Path) -> None:
+    long = pd.concat([RETURNS] * 5000, ignore_index=True).assign(iteration=range(20000), validation=NAN)
+    save(returns_curve(long, 20), tmp_path / "curve.svg")
+    assert (tmp_path / "curve.svg").stat().st_size < 500_000
 
 
 def test_sine_fits_draw_one_panel_per_task() -> None:
@@ -118,11 +190,12 @@ def test_rates_that_all_layers_share_take_one_row(alpha: dict[str, np.ndarray], 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_equal_figures_have_equal_bytes(tmp_path: Path, suffix: str) -> None:
     """A rerun changes no hash: no dates, no random ids."""
-    for name in ("first", "second"):
-        save(learning_curve(CURVE, "mse"), tmp_path / f"{name}.{suffix}")
-    first, second = (tmp_path / f"{name}.{suffix}" for name in ("first", "second"))
-    assert first.read_bytes() == second.read_bytes()
-    assert b"<dc:date>" not in first.read_bytes()
+    for draw in (lambda: learning_curve(CURVE, "mse"), lambda: returns_curve(RETURNS, 20)):
+        for name in ("first", "second"):
+            save(draw(), tmp_path / f"{name}.{suffix}")
+        first, second = (tmp_path / f"{name}.{suffix}" for name in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+        assert b"<dc:date>" not in first.read_bytes()
 
 
 def test_drawing_leaves_the_global_style_alone(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ def result(algorithm: str, seed: int, **changes: Any) -> dict[str, Any]:
         "task_set": "c3d4",
         "tasks": 4,
         "shots": 5,
+        "adapted": 1,
         "data": "a1b2",
         "commit": "0123abcd",
         "steps": [{"step": 0, "mean": 4.0, "ci95": 0.4}, {"step": 1, "mean": 0.9, "ci95": 0.1}],
@@ -34,6 +35,21 @@ def result(algorithm: str, seed: int, **changes: Any) -> dict[str, Any]:
         },
         "run_id": None,
     } | changes
+
+
+def control(algorithm: str, **changes: Any) -> dict[str, Any]:
+    """The JSON of a policy's result: -41.25 before adaptation, -9.126 ± 0.524 after one step of three."""
+    means = [(-41.25, 1.5), (-9.126, 0.524), (-8.5, 0.5), (-12.75, 0.25)]
+    about = {
+        "experiment": "navigation",
+        "metric": "return",
+        "higher_is_better": True,
+        "tasks": 600,
+        "shots": 20,
+        "steps": [{"step": step, "mean": mean, "ci95": ci95} for step, (mean, ci95) in enumerate(means)],
+        "network": {"kind": "policy", "hidden": [100, 100], "parameters": 10604},
+    }
+    return result(algorithm, 1, **(about | changes))
 
 
 def task_scores(scores: Sequence[float], step: int = 1, shots: int = 5) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The report: self-contained, escaped, in order, deterministic, and whole or not there at all."""
 
+import html
 import json
 import re
 import subprocess
@@ -9,16 +10,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fabricated import decision, result
+from fabricated import control, decision, result
 
+from components.report.bars import groups
 from components.report.chapter import outcome
 from components.report.published import published, published_protocol
 from components.report.step import report
+from components.report.summary import rows
 from components.results import Decision, Model
 from metasgd.errors import InputError
 
 Lane = tuple[Path, Path]
 WriteLane = Callable[..., Lane]
+MINUS = "\N{MINUS SIGN}"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
@@ -82,6 +86,96 @@ def test_page_says_scores_decision_and_provenance(lane: Lane, tmp_path: Path) ->
     assert "The new champion is meta-sgd, seed 1 (version 3); before, it was version 2." in page
     for provenance in ("0123abcd", "a1b2", "c3d4"):
         assert provenance in page
+
+
+@pytest.fixture
+def navigation(write_lane: WriteLane) -> Lane:
+    """Meta-SGD beats MAML at navigation, with a picture of every kind; a reference takes many steps."""
+    comparison = {
+        "challenger": model("meta-sgd", "2"),
+        "champion": model("maml", "1"),
+        "mean_difference": 0.894,
+        "ci95": [0.41, 1.38],
+        "wins": True,
+        "reason": "",
+    }
+    many = [{"step": step, "mean": -50.0 + step, "ci95": 1.0} for step in range(21)]
+    scratch = control("from-scratch", reference=True, steps=many, adapted=20)
+    verdict = decision(
+        [("meta-sgd", 1, "2"), ("maml", 1, "1")],
+        experiment="navigation",
+        champion_after="2",
+        comparisons=[comparison],
+    )
+    folder, file = write_lane("navigation", [control("meta-sgd"), control("maml"), scratch], verdict)
+    (folder / "pictures" / "meta-sgd-seed1").mkdir(parents=True)
+    for name in ("meta-sgd-seed1/learning-curve.svg", "meta-sgd-seed1/alpha.svg", "trajectories.svg"):
+        (folder / "pictures" / name).write_text(SVG)
+    (folder / "pictures" / "adaptation.gif").write_bytes(b"GIF89a")
+    return folder, file
+
+
+def words_of(page: str) -> str:
+    """The page's text as it is read: without tags, and with single spaces."""
+    body = page[page.index("<body>") :]
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).replace(MINUS, "-").split())
+
+
+def test_a_control_lane_in_words(navigation: Lane, tmp_path: Path) -> None:
+    """Returns, not errors: what a task gives, scores after each step, the paper's values, the difference."""
+    report([navigation[0]], [navigation[1]], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    words = words_of(page)
+    for text in (
+        "average return, 20 trajectories",
+        "Each of the 600 test tasks gives the network 20 trajectories to adapt on. Its score is the average "
+        "undiscounted return of fresh trajectories: higher is better.",
+        "The model is a Gaussian policy with 10,604 parameters.",
+        "20 -41.25 ± 1.50 -9.13 ± 0.52 -8.50 ± 0.50 (2 steps) -12.75 ± 0.25 (3 steps) -8.64 ± 0.68",
+        "20 -50.00 ± 1.00 -49.00 ± 1.00 -30.00 ± 1.00 (20 steps)",
+        "-9.12 ± 0.66",
+        "100 meta-iterations of 20 tasks",
+        "+0.89 [+0.41, +1.38]",
+    ):
+        assert text in words
+    assert "(19 steps)" not in words
+    assert "squared error" not in words
+    assert not re.search(r">-\d", page)  # minus signs, no hyphens
+
+
+def test_control_pictures_are_in_the_page(navigation: Lane, tmp_path: Path) -> None:
+    """The moving picture can be closed, and is not there for those who want no motion."""
+    report([navigation[0]], [navigation[1]], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    found = References(page)
+    images = [address.partition(";")[0] for address in found.addresses if address.startswith("data:")]
+    assert images == ["data:image/svg+xml", "data:image/gif", "data:image/svg+xml", "data:image/svg+xml"]
+    still, moving, curve, _ = found.alts
+    assert "Trajectories on test tasks" in str(still)
+    assert "Animation" in str(moving)
+    assert "average return before and after adaptation" in str(curve)
+    assert re.search(r'<details class="motion" open>(?:(?!</details>).)*data:image/gif', page, re.DOTALL)
+    assert "@media (prefers-reduced-motion: reduce) { .motion { display: none; } }" in page
+
+
+def test_returns_lie_on_a_line_that_ends_at_zero(navigation: Lane, write_lane: WriteLane) -> None:
+    """The lowest score is at the left end, 0 at the right one; what diverged is at the worse end."""
+    (group,) = groups(rows([navigation[0]], [navigation[1]]))
+    assert (group.start, group.end, group.higher_is_better) == (f"{MINUS}50", "0", True)
+    (_, bar), *_, (_, scratch) = group.rows
+    assert (bar.before, bar.after, bar.paper) == (17.5, 81.75, 82.72)
+    assert (bar.low, bar.high) == (80.7, 82.8)
+    assert (scratch.before, scratch.after, scratch.paper) == (0.0, 40.0, None)
+    steps = [{"step": 0, "mean": -20, "ci95": 1}, {"step": 1, "mean": float("nan"), "ci95": float("nan")}]
+    folder, file = write_lane("nan", [control("maml", steps=steps)], decision([], experiment="navigation"))
+    ((_, diverged),) = groups(rows([folder], [file]))[0].rows
+    assert (diverged.before, diverged.after, diverged.low, diverged.high) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_errors_lie_on_a_line_that_starts_at_zero(lane: Lane) -> None:
+    (group,) = groups(rows([lane[0]], [lane[1]]))
+    assert (group.start, group.end, group.measure) == ("0", "4", "5-shot mean squared error")
+    assert [(bar.before, bar.after) for _, bar in group.rows] == [(100.0, 22.5)] * 2
 
 
 def test_summary_holds_the_rows(lane: Lane, tmp_path: Path) -> None:
@@ -166,6 +260,10 @@ def test_published_values_are_the_papers(write_lane: WriteLane, tmp_path: Path) 
     recalled = published("sinusoid-20shot", "maml", 5)
     assert recalled is not None
     assert recalled.text("mse") == "1.29 ± 0.20 †"
+    varying = published("navigation-varying", "meta-sgd", 20)
+    assert varying is not None
+    assert varying.text("return") == f"{MINUS}10.15 ± 0.62"
+    assert published("navigation-short", "maml", 20) is None
     assert published("glyphs-5way-1shot", "maml", 1) is None
     assert published_protocol("glyphs") is None
     name = "sinusoid-5shot"

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fabricated import decision, result, task_scores
+from fabricated import control, decision, result, task_scores
 from rich.console import Console
 
 from components.report.summary import Estimate, rows, table
-from components.report.wording import difference, duration, score, versions
+from components.report.wording import difference, duration, measure, score, trials, versions
 from metasgd.errors import InputError
 
 WriteLane = Callable[..., tuple[Path, Path]]
@@ -20,6 +20,14 @@ def test_one_seed_keeps_its_own_interval(write_lane: WriteLane) -> None:
     (row,) = rows([folder], [file])
     assert (row.before, row.after, row.steps) == (Estimate(4.0, 0.4), Estimate(0.9, 0.1), 1)
     assert (row.seeds, row.tasks, row.version, row.champion) == ([1], 4, "3", False)
+
+
+def test_further_steps_are_not_what_counts(write_lane: WriteLane) -> None:
+    """A control lane scores three steps, of which the first one is "after adaptation"."""
+    folder, file = write_lane("lane", [control("meta-sgd")], decision([], experiment="navigation"))
+    (row,) = rows([folder], [file])
+    assert (row.before, row.after, row.steps) == (Estimate(-41.25, 1.5), Estimate(-9.126, 0.524), 1)
+    assert (row.metric, row.higher_is_better, row.shots) == ("return", True, 20)
 
 
 def test_seeds_are_averaged_task_by_task(write_lane: WriteLane) -> None:
@@ -87,7 +95,7 @@ def test_table_says_what_the_terminal_needs(write_lane: WriteLane) -> None:
     steps = [{"step": 0, "mean": 4, "ci95": 0}, {"step": 20, "mean": 2, "ci95": 0}]
     lane = [
         result("[red]meta", 1, experiment="[b]x"),
-        result("scratch", 1, experiment="[b]x", steps=steps),
+        result("scratch", 1, experiment="[b]x", steps=steps, adapted=20),
     ]
     verdict = decision([("[red]meta", 1, "7")], experiment="[b]x", champion_after="7")
     folder, file = write_lane("lane", lane, verdict)
@@ -100,10 +108,16 @@ def test_table_says_what_the_terminal_needs(write_lane: WriteLane) -> None:
 
 
 def test_wording() -> None:
-    """Accuracies in per cent, errors to three decimals, differences with their sign."""
+    """Accuracies in per cent, errors to three decimals, returns to two, differences with their sign."""
     assert score(0.9531, 0.0026, "accuracy") == "95.31 ± 0.26 %"
     assert score(0.9034, 0.16, "mse") == "0.903 ± 0.160"
+    assert score(-8.638, 0.68, "return") == "−8.64 ± 0.68"  # noqa: RUF001 - a minus sign
     assert difference(-0.0391, (-0.047, -0.031), "accuracy") == "−3.91 [−4.70, −3.10] points"  # noqa: RUF001 - a minus sign
     assert difference(0.25, None, "mse") == "+0.250"
+    assert difference(0.476, (-0.021, 0.973), "return") == "+0.48 [−0.02, +0.97]"  # noqa: RUF001
+    assert [measure("accuracy", 1), measure("mse", 5)] == ["1-shot accuracy", "5-shot mean squared error"]
+    assert measure("return", 20) == "average return, 20 trajectories"
+    assert [trials(metric, 1) for metric in ("mse", "return")] == ["1 example", "1 trajectory"]
+    assert trials("accuracy", 5) == "5 examples of every class"
     assert [versions(v) for v in (["3"], ["3", "4", "5"], ["3", "5"], [])] == ["3", "3-5", "3, 5", "-"]
     assert [duration(s) for s in (48.2, 192.4, 7500)] == ["48 s", "3 min 12 s", "2 h 05 min"]
