@@ -69,7 +69,6 @@ def score_lane(checkpoints: Sequence[Path], episodes: Path, output: Path, judge:
     Raises InputError for a checkpoint that is damaged or was trained for another kind of task.
     """
     data = load_episodes(episodes)
-    torch.set_num_threads(THREADS)
     lane = [_load(checkpoint, data) for checkpoint in checkpoints]
     with whole_folder(output) as folder:
         (folder / "pictures").mkdir()

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from components.episodes import Episodes
 from components.evaluate.figures import draw_figures
-from components.scoring import Trained, score_lane, score_table
+from components.scoring import THREADS, Trained, score_lane, score_table
 from metasgd.adaptation import Learner, Meta
 from metasgd.evaluation import score
 
@@ -48,4 +49,5 @@ def gate_scores(learner: Learner, meta: Meta, data: Episodes) -> Tensor:
 
 def _scores(learner: Learner, meta: Meta, data: Episodes, name: str, shots: int) -> Tensor:
     """Scores [tasks, steps + 1] of one set."""
+    torch.set_num_threads(THREADS)
     return score(learner, meta, data.batch(name, shots), learner.settings.test_steps)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from mlflow import MlflowClient
 
 from components.episodes import Episodes, load_episodes
@@ -17,7 +16,6 @@ from components.promote.gate import Verdict, judge
 from components.promote.registry import Move, champion, fetch_checkpoint, move_champion, register
 from components.results import Comparison, Decision, Model, Result, read_json
 from components.rollout.step import gate_returns
-from components.scoring import THREADS
 from components.tracking import connect
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import load_checkpoint, write_atomically
@@ -127,7 +125,6 @@ def _champion(experiment: str, version: str, data: Episodes) -> Contender:
             "give this experiment another name"
         )
     training = from_json(Training, about["training"], f"champion {experiment}")
-    torch.set_num_threads(THREADS)
     gate = gate_returns if data.tasks.kind == "control" else gate_scores
     scores = gate(learner, meta, data).double().numpy()
     return Contender(

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from components.episodes import Episodes
 from components.rollout.figures import draw_figures, draw_lane
 from components.rollout.travels import save_travels, scored_steps, travels_of
-from components.scoring import Trained, score_lane, score_table
+from components.scoring import THREADS, Trained, score_lane, score_table
 from metasgd.adaptation import Learner, Meta
 from metasgd.policy_adaptation import mean_returns
 
@@ -52,6 +53,7 @@ def gate_returns(learner: Learner, meta: Meta, data: Episodes) -> Tensor:
 
 def _returns(learner: Learner, meta: Meta, data: Episodes, name: str, shots: int, steps: int) -> Tensor:
     """Mean returns [tasks, steps + 1] on the stored tasks of one set."""
+    torch.set_num_threads(THREADS)
     return mean_returns(
         learner,
         meta,

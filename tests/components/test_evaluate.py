@@ -13,8 +13,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from components.episodes import load_episodes
-from components.evaluate.step import METRICS, evaluate, gate_scores
+from components.evaluate.step import evaluate, gate_scores
 from components.results import Result, read_json
+from components.scoring import METRICS
 from components.statistics import half_width, paired_difference
 from components.tracking import git_commit
 from components.train.step import RUN, train

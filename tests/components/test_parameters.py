@@ -133,7 +133,7 @@ def test_unknown_names_list_the_known_ones() -> None:
     assert "'trian' is unknown; expected one of kind, tasks, network, train" in refused("trian.rate=1")
     message = refused("train.iteration=5")
     assert "SET 'train.iteration=5'" in message
-    assert "'iteration' is unknown; expected one of iterations, meta_batch, rate" in message
+    assert "'iteration' is unknown; expected one of optimiser, iterations, meta_batch, rate" in message
     assert "'nothing' is unknown; expected one of meta-sgd, maml" in refused("compare=[nothing]")
 
 
@@ -152,7 +152,7 @@ def test_unknown_names_list_the_known_ones() -> None:
         ("algorithms.maml.alpha=some", "algorithms.maml.alpha", "'some'", "'per-parameter', 'scalar'"),
         ("tasks.distribution.shots=0", "shots", "0", "at least 1"),
         ("tasks.stored.test_shots=[]", "tasks.stored.test_shots", "[]", "at least 1 item"),
-        ("train=5", "train", "5", "a section with the keys iterations"),
+        ("train=5", "train", "5", "a section with the keys optimiser, iterations"),
     ],
 )
 def test_mistyped_values_name_key_value_and_expectation(

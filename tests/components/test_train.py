@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from components.evaluate.step import METRICS, evaluate
+from components.evaluate.step import evaluate
 from components.parameters import to_json
+from components.scoring import METRICS
 from components.tracking import TrackedRun
 from components.train.step import CURVE, RUN, read_run_id, train
 from components.train.tuning import best_rate, tune

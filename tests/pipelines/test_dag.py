@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from components.parameters import Training, from_json, load_experiment
-from pipelines.dag import compile_pipeline
+from pipelines.dag import compile_pipeline, task_names
 
-EXPERIMENTS = ("sinusoid-5shot", "glyphs-5way-1shot")
+EXPERIMENTS = ("sinusoid-5shot", "glyphs-5way-1shot", "navigation-short")
 SEEDS = (1, 2)
 
 
@@ -22,12 +22,25 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_experiment_has_a_lane(spec: dict[str, Any]) -> None:
-    """Two experiments: each step twice, and the train step inside a loop of its own."""
+    """Each step once per lane, and the train step inside a loop of its own; control has rollout."""
     tasks = spec["root"]["dag"]["tasks"]
-    steps = ("preprocess", "evaluate", "promote", "report")
-    expected = {name for step in steps for name in (step, f"{step}-2")}
-    assert expected <= tasks.keys()
+    expected = {
+        f"{step}{number}" for step in ("preprocess", "promote", "report") for number in ("", "-2", "-3")
+    }
+    expected |= {"evaluate", "evaluate-2", "rollout"}
+    assert expected == {name for name in tasks if not name.startswith("for-loop")}
     assert sum(name.startswith("for-loop") for name in tasks) == len(EXPERIMENTS)
+
+
+def test_tasks_are_numbered_as_kfp_numbers_them() -> None:
+    """By component, not by lane: the second evaluate is evaluate-2, wherever it stands."""
+    lanes = task_names(["sinusoid", "control", "images"])
+    assert [lane["train"] for lane in lanes] == ["train", "train-2", "train-3"]
+    assert [lane["promote"] for lane in lanes] == ["promote", "promote-2", "promote-3"]
+    assert lanes[0]["evaluate"] == "evaluate"
+    assert lanes[1]["rollout"] == "rollout"
+    assert lanes[2]["evaluate"] == "evaluate-2"
+    assert "evaluate" not in lanes[1]
 
 
 def test_a_lane_trains_every_algorithm_with_every_seed(spec: dict[str, Any]) -> None:
@@ -51,7 +64,7 @@ def test_only_what_the_registry_cannot_change_is_cached(spec: dict[str, Any]) ->
     """Promote and report speak of the registry as it is now."""
     tasks = spec["root"]["dag"]["tasks"]
     cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert {"preprocess", "evaluate"} <= cached
+    assert {"preprocess", "evaluate", "rollout"} <= cached
     assert not cached & {"promote", "promote-2", "report", "report-2"}
 
 

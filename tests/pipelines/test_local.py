@@ -7,6 +7,7 @@ import pytest
 
 from components.command import StepFailedError
 from metasgd.errors import InputError
+from pipelines.dag import task_names
 from pipelines.local import refuse_python3, require_outputs, run_locally, safe_paths
 
 
@@ -22,7 +23,7 @@ def write_outputs(run: Path) -> None:
 def test_a_whole_run_is_believed(tmp_path: Path) -> None:
     """Every step left its outputs."""
     write_outputs(tmp_path)
-    require_outputs(tmp_path, trainings=[2])
+    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2])
 
 
 @pytest.mark.parametrize("missing", ["report", "for-loop-2-iteration-1/train"])
@@ -33,7 +34,7 @@ def test_a_step_without_outputs_is_no_success(tmp_path: Path, missing: str) -> N
     with pytest.raises(
         InputError, match=rf"{missing.rsplit('/', maxsplit=1)[-1]} left \d outputs; expected \d"
     ):
-        require_outputs(tmp_path, trainings=[2])
+        require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2])
 
 
 def test_plain_paths_are_used_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
