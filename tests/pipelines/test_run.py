@@ -1,4 +1,4 @@
-"""The main job, tiny and whole: sine curves and a user's folder of pictures, from an awkward path."""
+"""The main job, tiny and whole: curves, a user's pictures, navigation; from an awkward path."""
 
 import json
 from dataclasses import dataclass
@@ -29,7 +29,14 @@ PICTURES = [
     "glyphs-5way-1shot.train.meta_batch=2",
     "glyphs-5way-1shot.network.filters=4",
 ]
-LANES = ("sinusoid-5shot", "glyphs-5way-1shot")
+POLICIES = [
+    "navigation-short.tasks.distribution.horizon=10",
+    "navigation-short.tasks.stored.test_shots=[3]",
+    "navigation-short.network.hidden=[4]",
+    "navigation-short.train.meta_batch=2",
+]
+LANES = ("sinusoid-5shot", "glyphs-5way-1shot", "navigation-short")
+KINDS = ("sinusoid", "images", "control")
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,10 @@ def draw_pictures(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """One run of both lanes, from a path with spaces and the text python3."""
+    """One run of all lanes, from a path with spaces and the text python3."""
     checkout = make_checkout(tmp_path_factory.mktemp("work") / "my python3 checkout")
     draw_pictures(checkout / "pictures")
-    settings = [*SMALL, *PICTURES, "glyphs-5way-1shot.tasks.source.path=pictures"]
+    settings = [*SMALL, *PICTURES, *POLICIES, "glyphs-5way-1shot.tasks.source.path=pictures"]
     done = run(checkout, "pipelines", "--experiments", *LANES, "--set", *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (checkout / ".local" / "runs").iterdir()
@@ -76,12 +83,12 @@ def test_the_table_names_every_lane_and_algorithm(finished: Finished) -> None:
 
 
 def test_every_training_is_a_run_under_one_parent_with_everything(finished: Finished) -> None:
-    """Four trainings and their parent, ended well; one row holds parameters, scores and tags."""
+    """Two trainings per lane and their parent, ended well; one row holds parameters, scores and tags."""
     client = MlflowClient(f"sqlite:///{finished.checkout}/.local/mlflow.db")
     experiments = {found.name: found.experiment_id for found in client.search_experiments()}
     (parent,) = client.search_runs([experiments["pipelines"]])
-    children = client.search_runs([experiments["sinusoid"], experiments["images"]])
-    assert len(children) == 4
+    children = client.search_runs([experiments[kind] for kind in KINDS])
+    assert len(children) == 2 * len(LANES)
     for child in children:
         assert child.info.status == "FINISHED"
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -99,10 +106,10 @@ def test_every_model_is_registered_and_one_is_champion(finished: Finished) -> No
         assert str(client.get_model_version_by_alias(name, "champion").version) in ("1", "2")
 
 
-@pytest.mark.parametrize("lane", [0, 1])
+@pytest.mark.parametrize("lane", range(len(LANES)))
 def test_commands_give_the_bits_of_the_pipeline(finished: Finished, lane: int, tmp_path: Path) -> None:
     """DVC's commands and the local runner call one step function: theta and alpha are bitwise equal."""
-    settings = [*SMALL, *(PICTURES if lane else []), *(["tasks.source.path=pictures"] if lane else [])]
+    settings = [*SMALL, *PICTURES, *POLICIES, "glyphs-5way-1shot.tasks.source.path=pictures"]
     chosen = overrides(settings)
     episodes, output = tmp_path / "episodes", tmp_path / "checkpoint"
     common = ["--experiment", LANES[lane], *chosen]
@@ -158,10 +165,10 @@ def test_what_is_asked_for_wrongly_is_said_before_anything_runs(
 
 def test_the_summary_says_what_the_results_say(finished: Finished) -> None:
     """The table's numbers are the results' numbers."""
-    summary = json.loads((finished.folder.glob("*/report-2/chapters/summary.json").__next__()).read_text())
+    summary = json.loads((finished.folder.glob("*/report-3/chapters/summary.json").__next__()).read_text())
     results = {
         path.stem: json.loads(path.read_text()) for path in finished.folder.rglob("results/*-seed1.json")
     }
-    assert len(summary) == 4
-    assert len(results) == 2  # two lanes hold files of the same names
+    assert len(summary) == 2 * len(LANES)
+    assert len(results) == 2  # all lanes hold files of the same names
     assert {row["experiment"] for row in summary} == set(LANES)
