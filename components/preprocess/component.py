@@ -6,11 +6,16 @@ from components.kubeflow import step_component
 
 
 @step_component
-def preprocess(parameters: str, episodes: Output[Dataset]):  # type: ignore[no-untyped-def]
-    """parameters: the experiment's tasks as JSON."""
+def preprocess(parameters: str, episodes: Output[Dataset], pinned: str = ""):  # type: ignore[no-untyped-def]
+    """parameters: the experiment's tasks as JSON. pinned: the data to download, as JSON; "" for none."""
     from pathlib import Path
 
-    from components.parameters import tasks_from_json
+    from components.parameters import from_json, tasks_from_json
     from components.preprocess.step import preprocess
 
-    preprocess(tasks_from_json(parameters), Path(episodes.path))
+    pin = None
+    if pinned:
+        from components.preprocess.pinned import Pin
+
+        pin = from_json(Pin, pinned, "pinned")
+    preprocess(tasks_from_json(parameters), Path(episodes.path), pin)

@@ -1,6 +1,9 @@
 """Episodes from pictures: decode, split by class, and draw the fixed tasks."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +11,42 @@ import torch
 from torch import Tensor
 
 from components.episodes import SETS, draw_fixed, image_distributions, write_episodes
-from components.parameters import ImageTasks
+from components.parameters import ImageSource, ImageTasks
 from components.pictures import contact_sheet, save
 from components.preprocess.class_images import SPLITS, ClassImages
+from components.preprocess.pinned import Pin, download
 from components.preprocess.sources import load_pictures
+from components.s3 import client
 from metasgd.tasks import TaskDistribution
 
 SHEET_TASKS, SHEET_QUERIES = 4, 3
 
 
-def write_image_episodes(tasks: ImageTasks, folder: Path) -> None:
-    """Load the source's pictures, draw the fixed tasks, and lay out some episodes as a contact sheet."""
-    pictures = load_pictures(tasks.source, tasks.seed)
+def write_image_episodes(tasks: ImageTasks, folder: Path, pinned: Pin | None = None) -> None:
+    """Load the source's pictures, draw the fixed tasks, and lay out some episodes as a contact sheet.
+
+    pinned: the source's files, where they have to be downloaded.
+    """
+    with _at_hand(tasks.source, pinned) as source:
+        pictures = load_pictures(source, tasks.seed)
     stored = _by_split(pictures)
     distributions = image_distributions(tasks, stored)
     fixed = {name: draw_fixed(distributions[name], tasks, name) for name in SETS}
     write_episodes(folder, _manifest(tasks, pictures), tasks, fixed, stored)
     sheet = _sheet(distributions["test"], fixed["test"], tasks)
     save(contact_sheet(sheet.numpy(), tasks.stored.test_shots[0]), folder / "contact-sheet.png")
+
+
+@contextmanager
+def _at_hand(source: ImageSource, pinned: Pin | None) -> Iterator[ImageSource]:
+    """The source with its files: in place, or in a temporary folder that stays out of what is written."""
+    if pinned is None:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="metasgd-") as temporary, closing(client()) as s3:
+        place = Path(temporary) / Path(source.path).name  # datasets/birds/birds.zip is found by its name
+        download(pinned, place, s3)
+        yield replace(source, path=str(place))
 
 
 def _by_split(pictures: ClassImages) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Episodes: draw the fixed tasks once for everybody: curves, goals, or classes of pictures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.episodes import SETS, draw_fixed, write_episodes
 from components.files import whole_folder
@@ -9,10 +10,14 @@ from metasgd.seeds import generator
 from metasgd.tasks.control import build
 from metasgd.tasks.sinusoid import Sinusoid
 
+if TYPE_CHECKING:
+    from components.preprocess.pinned import Pin  # with boto3, which other runs need not import
 
-def preprocess(tasks: Tasks, output: Path) -> None:
+
+def preprocess(tasks: Tasks, output: Path, pinned: "Pin | None" = None) -> None:
     """Write the episodes folder (see components.episodes), whole or not at all.
 
+    pinned: download the pictures' files first; the episodes are those that the files in place would give.
     Raises InputError for data that is missing or damaged, and for episodes that the classes cannot fill.
     """
     with whole_folder(output) as folder:
@@ -24,7 +29,7 @@ def preprocess(tasks: Tasks, output: Path) -> None:
             # Not at the top: torchvision takes longer to import than curves take to draw.
             from components.preprocess.image_episodes import write_image_episodes
 
-            write_image_episodes(tasks, folder)
+            write_image_episodes(tasks, folder, pinned)
 
 
 def _sinusoid(tasks: SinusoidTasks, folder: Path) -> None:

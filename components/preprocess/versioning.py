@@ -3,9 +3,33 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from metasgd.errors import InputError
+
+
+class Remote(NamedTuple):
+    """A DVC remote's address, and that of its S3 server where it is not AWS's."""
+
+    url: str
+    endpoint: str | None
+
+
+@cache
+def default_remote(root: Path) -> Remote | None:
+    """The default remote, if one is configured; asked once, as every DVC command takes a second.
+
+    Raises InputError with DVC's own line for settings that it cannot read.
+    """
+    listed = _dvc(root, "config", "--list")
+    _require(listed, "dvc config --list", "settings that DVC can read")
+    # The list may hold secrets: nothing but the default remote's two addresses leaves this function.
+    settings = dict(line.partition("=")[::2] for line in listed.stdout.splitlines())
+    name = settings.get("core.remote")
+    url = settings.get(f"remote.{name}.url")
+    return Remote(url, settings.get(f"remote.{name}.endpointurl")) if url else None
 
 
 def has_remote(root: Path) -> bool:
