@@ -2,13 +2,20 @@
 
 import argparse
 import errno
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from metasgd.errors import InputError
 
-INTERRUPTED = 130  # what a shell reports for Ctrl-C
+INTERRUPTED, TERMINATED = 130, 143  # what a shell reports for Ctrl-C and for SIGTERM
+
+
+class Terminated(BaseException):  # no error, as KeyboardInterrupt is none
+    """SIGTERM arrived (see `terminable`)."""
 
 
 class StepFailedError(Exception):
@@ -29,6 +36,25 @@ def run_command(main: Callable[[], None]) -> None:
         _stop(f"{error.filename or 'a file'}: cannot be written ({error.strerror}); nothing was kept", 2)
     except KeyboardInterrupt:
         _stop("interrupted", INTERRUPTED)
+    except Terminated:
+        _stop("terminated", TERMINATED)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within, SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():  # which alone can handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _stop(message: str, code: int) -> None:

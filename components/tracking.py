@@ -7,7 +7,7 @@ status that its own step gave it. Without MLFLOW_TRACKING_URI, the store is .loc
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
+from components.command import Terminated
+from components.environment import COMMIT, IMAGE, PIPELINE_RUN
+from components.parents import given_parent, make_parent
 from metasgd.errors import InputError
 
 LOCAL = Path(".local")
-PARENT = "METASGD_PARENT_RUN_ID"
+PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline
 TIMEOUT = 10  # seconds; MLflow's own patience with an absent server is four minutes
+BATCH = 1000  # metrics that MLflow takes at once
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
 NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -102,6 +106,13 @@ class TrackedRun:
         metrics = [Metric(key, value, now, step) for key, value in values.items()]
         self.client.log_batch(self.run_id, metrics=metrics)
 
+    def log_history(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """(step, values) of many steps at once."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+
     def set_tags(self, tags: Mapping[str, Any]) -> None:
 
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
@@ -115,21 +126,29 @@ class TrackedRun:
 
 @contextmanager
 def open_run(experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
-    """A new run, ended as FINISHED, or as FAILED when the body raises.
+    """A new run, ended as FINISHED, as KILLED when it is interrupted, or as FAILED when the body raises.
 
-    Its parent is the run that the launcher or Kubeflow's MLflow plugin names in the environment.
+    Within a pipeline run, its parent is the run that stands for it (components.parents).
     """
     client = connect()
-    parent = os.environ.get(PARENT) or os.environ.get("MLFLOW_RUN_ID")
+    parent = given_parent() or _pipeline_parent(client)
     links = {"mlflow.parentRunId": parent} if parent else {}
     about = {"mlflow.source.git.commit": git_commit(), **links, **_environment_tags(), **tags}
-    run = client.create_run(_experiment_id(client, experiment), run_name=name, tags=about)
+    run = client.create_run(experiment_id(client, experiment), run_name=name, tags=about)
     status = "FAILED"
     try:
         yield TrackedRun(client, run.info.run_id)
         status = "FINISHED"
+    except (KeyboardInterrupt, Terminated):
+        status = "KILLED"
+        raise
     finally:
         client.set_terminated(run.info.run_id, status)
+
+
+def _pipeline_parent(client: MlflowClient) -> str | None:
+    name = os.environ.get(PIPELINE_RUN)
+    return make_parent(client, experiment_id(client, PIPELINES), name) if name else None
 
 
 def find_run(client: MlflowClient, run_id: str | None) -> TrackedRun | None:
@@ -147,8 +166,8 @@ def find_run(client: MlflowClient, run_id: str | None) -> TrackedRun | None:
 
 
 def git_commit() -> str:
-    """The code's commit, marked when files differ from it; METASGD_COMMIT says it where there is no git."""
-    if stated := os.environ.get("METASGD_COMMIT"):
+    """The code's commit, marked when files differ from it; the environment says it where there is no git."""
+    if stated := os.environ.get(COMMIT):
         return stated
     here = Path(__file__).parent
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
@@ -160,12 +179,12 @@ def git_commit() -> str:
 
 
 def _environment_tags() -> dict[str, str]:
-    names = {"image": "METASGD_IMAGE", "pipeline_run": "METASGD_PIPELINE_RUN"}
+    names = {"image": IMAGE, "pipeline_run": PIPELINE_RUN}
     return {tag: os.environ[name] for tag, name in names.items() if name in os.environ}
 
 
-def _experiment_id(client: MlflowClient, name: str) -> str:
-
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """The experiment of that name, made where it is new."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)

@@ -59,7 +59,7 @@ class Outcome:
 
 
 class Resume(Protocol):
-    """Where a training's state is kept; `metasgd.resume.ResumeFile` is one."""
+    """Keeps a training's state from point to point; `metasgd.resume.ResumeFile` is one."""
 
     def restore(self, state: TrainingState) -> None:
         """Continue from what was saved, if anything was."""
@@ -143,8 +143,8 @@ def run(
             state.curve.append(point)
             if point.validation is not None:
                 _choose(learner, settings, state, point.validation)
-                if resume is not None:
-                    resume.save(state)
+            if resume is not None:
+                resume.save(state)
             watch(point)
     except NotFiniteError as problem:
         kept = Outcome(state.best, state.best_iteration, state.curve, compiled, device)

@@ -11,7 +11,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="decides theta's start and the tasks drawn")
     parser.add_argument("--episodes", type=Path, required=True, help="the output of components.preprocess")
     parser.add_argument(
-        "--state", type=Path, help="file that keeps the state, to continue an interrupted run"
+        "--state",
+        type=Path,
+        help="file that keeps the state of an interrupted run; by default one by parameters, data and code "
+        "in METASGD_STATES (a folder, or s3://bucket/prefix) or in .local/states",
     )
     options = parser.parse_args()
 

@@ -3,24 +3,27 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from components.command import Terminated, terminable
 from components.episodes import Episodes, load_episodes
 from components.files import whole_folder
 from components.parameters import Training, to_json
 from components.progress import Progress, progress
 from components.tracking import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
+from components.train.states import KeptState, code_digest, default_store
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import save_checkpoint
 from metasgd.configuration import TrpoSettings
 from metasgd.evaluation import score
-from metasgd.loop import Outcome, Point, TrainingDivergedError, Watch
+from metasgd.loop import Outcome, Point, Resume, TrainingDivergedError, TrainingState, Watch
 from metasgd.policy_adaptation import mean_returns
 from metasgd.reinforcement import meta_train_policy
 from metasgd.resume import ResumeFile
@@ -32,36 +35,56 @@ CURVE, RUN = "curve.csv", "run.json"
 def train(training: Training, episodes: Path, output: Path, state: Path | None = None) -> None:
     """Write a checkpoint folder: weights, description, curve.csv, and run.json with the MLflow run's id.
 
-    state: a file that holds the training's whole state, so that a repeated call continues.
-    Raises InputError; when the loss diverges, the last good checkpoint is written first.
+    state: a file that holds the training's whole state, in place of the store of `train.states`: a
+        repeated call continues from either.
+    Raises InputError; when the loss diverges, the last good checkpoint is written first. Interrupted by
+    Ctrl-C or SIGTERM, it keeps its state.
     """
     data = load_episodes(episodes)
     learner = Learner.build(data.problem, training.network, training.learner)
     name = f"{training.experiment} {training.algorithm} seed {training.seed}"
     _say_strategy(training, name)
-    with open_run(data.tasks.kind, name, _tags(training, data)) as run:
+    with terminable(), open_run(data.tasks.kind, name, _tags(training, data)) as run:
         run.log_params(_params(training, data))
         started = time.monotonic()
-        try:
-            outcome = _meta_train(learner, data, training, run, name, state)
-        except TrainingDivergedError as error:
-            _write(output, learner, error.outcome, training, data, run, started)
-            raise
-        _write(output, learner, outcome, training, data, run, started)
-        run.log_folder(output, "checkpoint")
+        watch = _Watcher(run, learner.objective.metric, Alarms(name))
+        with _kept_state(state, _identity(training, data), name, watch) as resume:
+            try:
+                with progress(name, training.train.iterations) as watch.bar:
+                    outcome = fit(learner, data, training, watch=watch, resume=resume)
+            except TrainingDivergedError as error:
+                _write(output, learner, error.outcome, training, data, run, started)
+                raise
+            _write(output, learner, outcome, training, data, run, started)
+            run.log_folder(output, "checkpoint")
 
 
-def _meta_train(
-    learner: Learner, data: Episodes, training: Training, run: TrackedRun, name: str, state: Path | None
-) -> Outcome:
-    with progress(name, training.train.iterations) as bar:
-        watch = _Watcher(run, bar, learner.objective.metric, Alarms(name))
-        resume = ResumeFile(state, _identity(training, data)) if state else None
-        return fit(learner, data, training, watch=watch, resume=resume)
+@contextmanager
+def _kept_state(file: Path | None, identity: str, name: str, watch: "_Watcher") -> Iterator[Resume]:
+    """What a training continues from: flushed when it is interrupted, gone when it is over."""
+    if file is not None:
+        yield ResumeFile(file, identity)
+        return
+
+    def continues(state: TrainingState) -> None:
+        print(f"{name}: continues from iteration {state.iteration}", flush=True)
+        watch.repeat(state.curve)
+
+    kept = KeptState(default_store(), identity, identity, continues, lambda line: print(line, flush=True))
+    try:
+        yield kept
+    except (KeyboardInterrupt, Terminated):
+        kept.flush()
+        print(f"{name}: interrupted; its state is kept, and the same command continues", flush=True)
+        raise
+    except TrainingDivergedError:
+        kept.discard()
+        raise
+    kept.discard()
 
 
 def fit(
-    learner: Learner, data: Episodes, training: Training, *, watch: Watch, resume: ResumeFile | None = None
+    learner: Learner, data: Episodes, training: Training, *, watch: Watch, resume: Resume | None = None
 ) -> Outcome:
     """Meta-train by the algorithm for this kind of task. Raises TrainingDivergedError."""
     settings, seed, validate = training.train, training.seed, validation_score(learner, data)
@@ -90,13 +113,21 @@ def validation_score(learner: Learner, data: Episodes) -> Callable[[Meta], float
 class _Watcher:
     """Shows every point of the curve, logs it to MLflow, and says aloud what looks wrong."""
 
-    def __init__(self, run: TrackedRun, bar: Progress, metric: str, alarms: Alarms) -> None:
-        self.run, self.bar, self.metric, self.alarms = run, bar, metric, alarms
+    bar: Progress
+
+    def __init__(self, run: TrackedRun, metric: str, alarms: Alarms) -> None:
+        self.run, self.metric, self.alarms = run, metric, alarms
+
+    def repeat(self, curve: Sequence[Point]) -> None:
+        """Log what an interrupted training saw, so that this run's curves are whole."""
+        self.run.log_history((point.iteration, self._values(point)) for point in curve)
+
+    def _values(self, point: Point) -> dict[str, float]:
+        validation = {} if point.validation is None else {f"validation_{self.metric}": point.validation}
+        return {**point.values, **validation}
 
     def __call__(self, point: Point) -> None:
-        values = dict(point.values)
-        if point.validation is not None:
-            values[f"validation_{self.metric}"] = point.validation
+        values = self._values(point)
         self.run.log_metrics(values, step=point.iteration)
         self.bar(point.iteration, {name: value for name, value in values.items() if _is_shown(name)})
         for line in self.alarms(point):
@@ -166,8 +197,8 @@ def _tags(training: Training, data: Episodes) -> dict[str, str]:
 
 
 def _identity(training: Training, data: Episodes) -> str:
-    """What a resume state belongs to."""
-    chosen = f"{to_json(training)} {to_json(data.tasks)} {data.manifest['data']}"
+    """What a resume state belongs to: parameters, data and code."""
+    chosen = f"{to_json(training)} {to_json(data.tasks)} {data.manifest['data']} {code_digest()}"
     return hashlib.sha256(chosen.encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from components.tracking import LOCAL, connect, find_run, flatten, git_commit, o
 from metasgd.errors import InputError
 from tests.components.lane import artifacts, store
 
-SECRET = "sesame"  # noqa: S105  # of a server that lives for one test
+SECRET = "sesame"  # of a server that lives for one test
 
 
 @pytest.fixture(scope="module")

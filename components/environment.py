@@ -1,0 +1,16 @@
+"""The environment variables by which a runner tells a step where it stands.
+
+They are no inputs of the step, because what differs from run to run would keep KFP's cache from hitting.
+"""
+
+# The MLflow run that the launcher opened; it ends it, too.
+PARENT = "METASGD_PARENT_RUN_ID"
+# The same by Kubeflow's MLflow plugin: a run of this task, under one of the pipeline run.
+PLUGIN = "MLFLOW_RUN_ID"
+# The id of the pipeline run: the launcher's, or Kubeflow's by the downward API.
+PIPELINE_RUN = "METASGD_PIPELINE_RUN"
+# Where trainings keep their state: a folder, or s3://bucket/prefix.
+STATES = "METASGD_STATES"
+# Set in the image: its reference, and the commit of the code in it.
+IMAGE = "METASGD_IMAGE"
+COMMIT = "METASGD_COMMIT"

@@ -1,0 +1,12 @@
+"""The finish step as a KFP component: the pipeline's exit handler."""
+
+from kfp.dsl import PipelineTaskFinalStatus
+
+from components.kubeflow import step_component
+
+
+@step_component
+def finish(status: PipelineTaskFinalStatus):  # type: ignore[no-untyped-def]
+    from components.finish.step import finish
+
+    finish(status.state)
