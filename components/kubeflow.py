@@ -9,6 +9,6 @@ from functools import partial
 from kfp import dsl
 
 # "python" in the name: kfp's local runner warns about images that seem to have none.
-IMAGE = "metasgd-python:local"
+LOCAL_IMAGE = "metasgd-python:local"
 
-step_component = partial(dsl.component, base_image=IMAGE, install_kfp_package=False)
+step_component = partial(dsl.component, base_image=LOCAL_IMAGE, install_kfp_package=False)

@@ -30,7 +30,9 @@ from metasgd.configuration import (
 from metasgd.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
+SECTIONS = ("run", "kubeflow", "defaults")  # what is no experiment
 STRICT = pydantic.ConfigDict(extra="forbid", strict=True)
+OPEN = (".algorithms", ".node_selector")  # sections that may gain names
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
 
@@ -189,6 +191,16 @@ def load_run(params: Path = PARAMS_FILE) -> Run:
     return from_json(Run, _json(_read(params).get("run", {})), f"{params}: run")
 
 
+def load_section(kind: type[T], name: str, overrides: Iterable[str], params: Path = PARAMS_FILE) -> T:
+    """A section that is no experiment, with the overrides addressed to it ("kubeflow.gpu.count=0")."""
+    merged = _read(params).get(name, {})
+    known = [*experiment_names(params), *SECTIONS]
+    for override in overrides:
+        if override.startswith(f"{name}."):
+            merged = _merge(merged, _addressed(override, name, known), f"SET {override!r}")
+    return from_json(kind, _json(merged), f"{params}: {name}")
+
+
 def load_experiment(name: str, overrides: Iterable[str] = (), params: Path = PARAMS_FILE) -> Experiment:
     """Resolve one experiment.
 
@@ -208,7 +220,7 @@ def load_experiment(name: str, overrides: Iterable[str] = (), params: Path = PAR
         raise InputError(f"{params}: {name}.kind is {kind!r}; expected one of {kinds}")
     merged = _merge({"kind": kind, **defaults}, own, f"{params}: {name}")
     for override in overrides:
-        merged = _merge(merged, _addressed(override, name, known), f"SET {override!r}")
+        merged = _merge(merged, _addressed(override, name, [*known, *SECTIONS]), f"SET {override!r}")
     experiment = from_json(Experiment, _json({"name": name, **merged}), f"{params}: {name}")
     _require_sense(experiment, f"{params}: {name}")
     return experiment
@@ -244,7 +256,7 @@ def _require_sense(experiment: Experiment, where: str) -> None:
 
 
 def experiment_names(params: Path = PARAMS_FILE) -> list[str]:
-    return [name for name in _read(params) if name not in ("run", "defaults")]
+    return [name for name in _read(params) if name not in SECTIONS]
 
 
 def _read(params: Path) -> dict[str, Any]:
@@ -282,7 +294,7 @@ def _addressed(override: str, name: str, known: list[str]) -> dict[str, Any]:
 def _merge(base: Mapping[str, Any], changes: Any, where: str) -> dict[str, Any]:
     """`changes` over `base`, section by section; a section of another kind takes the place of its base.
 
-    Only `algorithms` may gain names.
+    Only sections whose keys are names of the user's own may gain some.
     """
     if not isinstance(changes, Mapping):
         raise InputError(f"{where}: is {changes!r}; expected a section with the keys {', '.join(base)}")
@@ -290,7 +302,7 @@ def _merge(base: Mapping[str, Any], changes: Any, where: str) -> dict[str, Any]:
         return dict(changes)
     merged = dict(base)
     for key, value in changes.items():
-        if key not in base and not where.endswith(".algorithms"):
+        if key not in base and not where.endswith(OPEN):
             raise InputError(f"{where}: key {key!r} is unknown; expected one of {', '.join(base)}")
         section = base.get(key)
         merged[key] = _merge(section, value, f"{where}.{key}") if isinstance(section, Mapping) else value

@@ -2,67 +2,99 @@
 
     preprocess -> train (per algorithm and seed) -> evaluate or rollout -> promote -> report
 
-where each lane's report continues the one before. Pipelines only wire: what a step does is in
-components/<step>/step.py.
+where each lane's report continues the one before, and `finish` comes last in any case. Pipelines
+only wire: what a step does is in components/<step>/step.py.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kfp import compiler, dsl
+from kfp.dsl.pipeline_channel import PipelineChannel
 
 from components.evaluate.component import evaluate
+from components.finish.component import finish
+from components.kubeflow import LOCAL_IMAGE
 from components.parameters import Experiment, to_json
 from components.preprocess.component import preprocess
 from components.promote.component import promote
 from components.report.component import report
 from components.rollout.component import rollout
 from components.train.component import train
+from pipelines.pods import Pods
 
 NAME = "metasgd"
 SCORING = {"sinusoid": evaluate, "images": evaluate, "control": rollout}
 
 
-def compile_pipeline(experiments: Sequence[Experiment], seeds: Sequence[int], package: Path) -> None:
-    """Write the pipeline of these lanes as YAML."""
-    compiler.Compiler().compile(_pipeline(experiments, seeds), str(package))
+def compile_pipeline(
+    experiments: Sequence[Experiment],
+    seeds: Sequence[int],
+    package: Path,
+    pods: Pods = Pods(LOCAL_IMAGE),  # noqa: B008  # frozen
+    pins: Mapping[str, str] | None = None,
+) -> None:
+    """Write the pipeline of these lanes as YAML.
+
+    pins: experiment -> the data that its pods download, as JSON (components.preprocess.pinned), where the
+        data are not at hand.
+    """
+    compiler.Compiler().compile(_pipeline(experiments, seeds, pods, pins or {}), str(package))
 
 
-def _pipeline(experiments: Sequence[Experiment], seeds: Sequence[int]) -> dsl.graph_component.GraphComponent:
+def _pipeline(
+    experiments: Sequence[Experiment], seeds: Sequence[int], pods: Pods, pins: Mapping[str, str]
+) -> dsl.graph_component.GraphComponent:
     @dsl.pipeline(name=NAME, description="Meta-SGD: one gradient step adapts to a new task")  # type: ignore[untyped-decorator]
     def pipeline() -> None:
-        earlier: dict[str, dsl.PipelineArtifactChannel] = {}
-        for experiment in experiments:
-            last = _lane(experiment, seeds, earlier)
-            earlier = {"earlier": last.outputs["chapters"]}
+        # It ends what the first step opened, whatever becomes of the steps between.
+        ending = pods.fit(finish(), "finish").set_caching_options(False).set_display_name("finish")
+        with dsl.ExitHandler(ending, name="experiments"):
+            earlier: dict[str, PipelineChannel] = {}
+            for experiment in experiments:
+                last = _lane(experiment, seeds, pods, pins.get(experiment.name, ""), earlier)
+                earlier = {"earlier": last.outputs["chapters"]}
 
     return pipeline
 
 
-def _lane(experiment: Experiment, seeds: Sequence[int], earlier: dict) -> dsl.PipelineTask:  # type: ignore[type-arg]
+def _lane(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    pods: Pods,
+    pinned: str,
+    earlier: dict[str, PipelineChannel],
+) -> dsl.PipelineTask:
     name = experiment.name
-    episodes = preprocess(parameters=to_json(experiment.tasks)).set_display_name(f"{name}: preprocess")
+
+    def named(task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
+        return pods.fit(task, step).set_display_name(f"{name}: {step}")
+
+    episodes = named(preprocess(parameters=to_json(experiment.tasks), pinned=pinned), "preprocess")
     trainings = [to_json(training) for training in experiment.trainings(seeds)]
     with dsl.ParallelFor(trainings, name=f"{name}-trainings") as parameters:
-        trained = train(parameters=parameters, episodes=episodes.output).set_display_name(f"{name}: train")
+        trained = named(train(parameters=parameters, episodes=episodes.output), "train")
     # A Collected each: kfp changes one that it has wired.
     to_score, to_promote = (dsl.Collected(trained.outputs["checkpoint"]) for _ in range(2))
     score = SCORING[experiment.kind]
-    scored = score(checkpoints=to_score, episodes=episodes.output).set_display_name(f"{name}: {score.name}")
+    scored = named(score(checkpoints=to_score, episodes=episodes.output), score.name)
+    decided = named(
+        promote(
+            experiment=name,
+            parameters=to_json(experiment.promote),
+            checkpoints=to_promote,
+            results=scored.outputs["results"],
+            episodes=episodes.output,
+        ),
+        "promote",
+    )
+    told = named(
+        report(results=scored.outputs["results"], decision=decided.outputs["decision"], **earlier), "report"
+    )
     # Promote and report speak of the registry as it is now, so they are never taken from a cache.
-    decided = promote(
-        experiment=name,
-        parameters=to_json(experiment.promote),
-        checkpoints=to_promote,
-        results=scored.outputs["results"],
-        episodes=episodes.output,
-    ).set_caching_options(False)
-    told = report(
-        results=scored.outputs["results"], decision=decided.outputs["decision"], **earlier
-    ).set_caching_options(False)
-    decided.set_display_name(f"{name}: promote")
-    return told.set_display_name(f"{name}: report")
+    decided.set_caching_options(False)
+    return told.set_caching_options(False)
 
 
 def steps(kind: str) -> tuple[str, ...]:

@@ -21,9 +21,25 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return document
 
 
+def tasks_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The tasks of all lanes, which the exit handler watches over."""
+    tasks: dict[str, Any] = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    return tasks
+
+
+def test_the_last_step_runs_whatever_became_of_the_others(spec: dict[str, Any]) -> None:
+    """It is the exit handler of all lanes, and told their final state."""
+    tasks = spec["root"]["dag"]["tasks"]
+    assert set(tasks) == {"exit-handler-1", "finish"}
+    assert tasks["finish"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert tasks["finish"]["inputs"]["parameters"]["status"]["taskFinalStatus"] == {
+        "producerTask": "exit-handler-1"
+    }
+
+
 def test_every_experiment_has_a_lane(spec: dict[str, Any]) -> None:
     """Each step once per lane, and the train step inside a loop of its own; control has rollout."""
-    tasks = spec["root"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     expected = {
         f"{step}{number}" for step in ("preprocess", "promote", "report") for number in ("", "-2", "-3")
     }
@@ -45,7 +61,7 @@ def test_tasks_are_numbered_as_kfp_numbers_them() -> None:
 
 def test_a_lane_trains_every_algorithm_with_every_seed(spec: dict[str, Any]) -> None:
     """The loop's items are whole trainings as JSON strings: kfp would turn integers into floats."""
-    loops = [task for name, task in spec["root"]["dag"]["tasks"].items() if name.startswith("for-loop")]
+    loops = [task for name, task in tasks_of(spec).items() if name.startswith("for-loop")]
     for loop, name in zip(loops, EXPERIMENTS, strict=True):
         items = yaml.safe_load(loop["parameterIterator"]["items"]["raw"])
         trainings = [from_json(Training, item) for item in items]
@@ -54,7 +70,7 @@ def test_a_lane_trains_every_algorithm_with_every_seed(spec: dict[str, Any]) -> 
 
 def test_reports_grow_lane_by_lane(spec: dict[str, Any]) -> None:
     """The second report continues the first one, so the last is the whole."""
-    tasks = spec["root"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     assert "earlier" not in tasks["report"]["inputs"]["artifacts"]
     earlier = tasks["report-2"]["inputs"]["artifacts"]["earlier"]["taskOutputArtifact"]
     assert earlier == {"outputArtifactKey": "chapters", "producerTask": "report"}
@@ -62,7 +78,7 @@ def test_reports_grow_lane_by_lane(spec: dict[str, Any]) -> None:
 
 def test_only_what_the_registry_cannot_change_is_cached(spec: dict[str, Any]) -> None:
     """Promote and report speak of the registry as it is now."""
-    tasks = spec["root"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
     assert {"preprocess", "evaluate", "rollout"} <= cached
     assert not cached & {"promote", "promote-2", "report", "report-2"}
