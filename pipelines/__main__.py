@@ -1,36 +1,35 @@
 """python -m pipelines [--experiments …] [--seeds …] [--set KEY=VALUE …]: what `make pipeline-run` does."""
 
-import argparse
-
 from components.command import run_command
+from pipelines.options import lane_parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines",
-        description="Run experiments through the compiled pipeline, in kfp's local runner.",
-    )
+    parser = lane_parser("pipelines", "Run experiments through the compiled pipeline on this machine.")
     parser.add_argument(
-        "--experiments", nargs="*", default=[], help="names from params.yaml; by default those under `run`"
+        "--runner",
+        default="local",
+        choices=("local", "docker"),
+        help="steps in this interpreter (the default), or in containers of the image",
     )
-    parser.add_argument(
-        "--seeds", nargs="*", type=int, default=[], help="each algorithm is trained once per seed"
-    )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override parameters, as in train.iterations=2000 or sinusoid-5shot.train.rate=0.01",
-    )
+    parser.add_argument("--image", help="the containers' image; by default that of this commit")
     options = parser.parse_args()
 
     from rich.console import Console
 
     from pipelines.run import resolve, run_pipeline
 
-    run_pipeline(*resolve(options.experiments, options.seeds, options.overrides), Console())
+    experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
+    if options.runner == "local":
+        run_pipeline(experiments, seeds, Console())
+        return
+
+    from pipelines.containers import require_image
+    from pipelines.image import reference
+
+    image = options.image or reference()
+    require_image(image)
+    run_pipeline(experiments, seeds, Console(), image)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from metasgd.errors import InputError
 from pipelines.dag import NAME
 
 COLOUR = re.compile(r"\x1b\[\d+m")
-BAD_INPUT = ("InputError", "CheckpointError", "TrainingDivergedError")
+BAD_INPUT = re.compile(r"InputError|CheckpointError|TrainingDivergedError|S3\w*Error")
 FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
 FAILURE = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (.+)$")
 
@@ -40,15 +40,18 @@ def safe_paths(checkout: Path) -> Iterator[tuple[Path, Path]]:
         yield here, environment / "bin" / "python"
 
 
-def run_locally(package: Path, root: Path, log: Path, show: Callable[[str], None]) -> Path:
-    """Run a compiled pipeline; returns the folder with a folder per task.
+def run_here(
+    package: Path, root: Path, log: Path, show: Callable[[str], None], module: str = "pipelines.local"
+) -> Path:
+    """Run a compiled pipeline on this machine; returns the folder with a folder per task.
 
+    module: whose command runs it: this one's, or that of `pipelines.containers`.
     package, root, log: paths relative to the checkout, which is the current folder.
     show: told every line of the output, without colours and indentation; the log keeps them all.
     Raises InputError or StepFailedError, with the failed step's own error and the place of the log.
     """
     with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept:
-        command = [str(python), "-u", "-m", "pipelines.local", str(here / package), str(here / root)]
+        command = [str(python), "-u", "-m", module, str(here / package), str(here / root)]
         with subprocess.Popen(
             command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process:
@@ -65,7 +68,7 @@ def run_locally(package: Path, root: Path, log: Path, show: Callable[[str], None
 
 def _failed(failure: re.Match[str] | None, log: Path) -> Exception:
     kind, message = failure.groups() if failure else ("StepFailedError", "the pipeline failed")
-    if kind in BAD_INPUT or FULL_DISK.search(message):
+    if BAD_INPUT.fullmatch(kind) or FULL_DISK.search(message):
         return InputError(f"{message} (log: {log})")
     return StepFailedError(f"{kind}: {message} (log: {log})")
 

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from components.environment import PARENT, PIPELINE_RUN
+from components.kubeflow import LOCAL_IMAGE
 from components.parameters import Experiment, load_experiment, load_run, to_json
 from components.report.step import read_summary
 from components.report.summary import table
-from components.tracking import LOCAL, PARENT, open_run
+from components.tracking import LOCAL, PIPELINES, open_run
 from metasgd.errors import InputError
 from pipelines.dag import NAME, compile_pipeline, task_names
 from pipelines.display import Display
-from pipelines.local import refuse_python3, require_outputs, run_locally
+from pipelines.local import refuse_python3, require_outputs, run_here
+from pipelines.pods import Pods
 
 REPORT = "report.html"
 
@@ -35,9 +38,12 @@ def resolve(
     return experiments, chosen
 
 
-def run_pipeline(experiments: Sequence[Experiment], seeds: Sequence[int], console: Console) -> Path:
-    """Run the lanes and print the table; returns the folder of the run.
+def run_pipeline(
+    experiments: Sequence[Experiment], seeds: Sequence[int], console: Console, image: str | None = None
+) -> Path:
+    """Run the lanes on this machine and print the table; returns the folder of the run.
 
+    image: run the steps in containers of it, instead of this interpreter.
     Raises InputError for bad input and StepFailedError where a step fails.
     """
     started = time.monotonic()
@@ -45,12 +51,13 @@ def run_pipeline(experiments: Sequence[Experiment], seeds: Sequence[int], consol
     folder = LOCAL / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
-    compile_pipeline(experiments, seeds, package)
-    with open_run("pipelines", f"{NAME} {' '.join(names)}", {"experiments": " ".join(names)}) as parent:
+    module = "pipelines.containers" if image else "pipelines.local"
+    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE))
+    with open_run(PIPELINES, f"{NAME} {' '.join(names)}", {"experiments": " ".join(names)}) as parent:
         os.environ[PARENT] = parent.run_id
-        os.environ["METASGD_PIPELINE_RUN"] = folder.name
+        os.environ[PIPELINE_RUN] = folder.name
         with Display(console, experiments) as display:
-            run = run_locally(package, folder, log, display.line)
+            run = run_here(package, folder, log, display.line, module)
         lanes = task_names([experiment.kind for experiment in experiments])
         require_outputs(run, lanes, [len(experiment.trainings(seeds)) for experiment in experiments])
         chapters = run / lanes[-1]["report"] / "chapters"

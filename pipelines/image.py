@@ -1,0 +1,125 @@
+"""The image of every step: its reference, [registry/]metasgd-python:<commit>, and building it.
+
+    python -m pipelines.image --build [--base IMAGE] [--registry HOST/PATH]
+    python -m pipelines.image --push --registry HOST/PATH
+
+Kubeflow's cache keys on the reference, so equal references must mean equal contents: a tree that
+differs from its commit says so, with a digest of what goes into the image.
+"""
+
+import argparse
+import hashlib
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from components.command import StepFailedError, run_command
+from metasgd.errors import InputError
+
+NAME = "metasgd-python"  # kfp's local runner warns about images without "python" in their name
+CONTENTS = (".dockerignore", "docker", "requirements-uv.txt", "metasgd", "components")
+
+
+def reference(registry: str = "", root: Path = Path()) -> str:
+    """The reference of the image of this tree. Raises InputError outside of a git checkout."""
+    return f"{registry.rstrip('/')}/{NAME}:{_tag(root)}".lstrip("/")
+
+
+def has_image(image: str) -> bool:
+    """Whether the container engine has it. Raises InputError where no engine answers."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException:
+        raise InputError(
+            "no container engine answers here; expected a running Docker engine, or RUNNER=local"
+        ) from None
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def build(image: str, base: str) -> None:
+    """Build the image of this tree, unless the engine has it: the reference says what is in it.
+
+    base: the image that it starts from. Raises InputError, or StepFailedError after docker's own words.
+    """
+    if has_image(image):
+        return
+    arguments = {"BASE": base, "COMMIT": _commit(Path()), "VERSION": version("metasgd"), "REFERENCE": image}
+    settings = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    _docker("build", "--file=docker/Dockerfile", f"--tag={image}", *settings, ".")
+
+
+def push(image: str) -> None:
+    """Push a built image. Raises StepFailedError after docker's own words."""
+    _docker("push", image)
+
+
+def _docker(*arguments: str) -> None:
+    try:
+        finished = subprocess.run(["docker", *arguments], check=False)  # noqa: S607
+    except FileNotFoundError:
+        raise InputError("docker: no such command; expected Docker's command line") from None
+    if finished.returncode:
+        raise StepFailedError(f"docker {arguments[0]} failed with exit code {finished.returncode}")
+
+
+def _commit(root: Path) -> str:
+    return _git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+
+
+def _tag(root: Path) -> str:
+    commit = _git(root, "rev-parse", "--short=12", "HEAD")
+    return f"{commit}-dirty-{_digest(root)}" if _git(root, "status", "--porcelain") else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        found = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        raise InputError(
+            "the image is named after the git commit, and there is none here; expected a checkout, or IMAGE=…"
+        ) from None
+    return found.stdout.strip()
+
+
+def _digest(root: Path) -> str:
+    digest = hashlib.sha256()
+    for name in CONTENTS:
+        place = root / name
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.image",
+        description="Print the reference of this tree's image, or build or push that image.",
+    )
+    parser.add_argument("--build", action="store_true", help="build it, unless the engine has it")
+    parser.add_argument("--push", action="store_true", help="push it to its registry")
+    parser.add_argument("--base", default="python:3.11-slim-bookworm", help="the image that it starts from")
+    parser.add_argument("--registry", default="", help="registry and path, as in registry.example.org/team")
+    options = parser.parse_args()
+    if options.push and not options.registry:
+        raise InputError("REGISTRY is not set; expected a registry to push to, as registry.example.org/team")
+    image = reference(options.registry)
+    if options.build:
+        build(image, options.base)
+    if options.push:
+        push(image)
+    print(image)
+
+
+if __name__ == "__main__":
+    run_command(main)
