@@ -10,21 +10,56 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 EXPERIMENTS ?=
 SEEDS ?=
 SET ?=
+# Where it runs: here (local, or docker for containers), or on Kubeflow where KFP_HOST is its address.
+RUNNER ?= local
+KFP_HOST ?=
+KFP_NAMESPACE ?=
+WAIT ?=
+CHECK ?=
+CACHE ?=
+CRON ?=
+# The image: its registry, the base that it is built on, and a reference in place of this tree's own.
+REGISTRY ?=
+IMAGE_BASE ?= python:3.11-slim-bookworm
+IMAGE ?=
 DATASET ?= omniglot
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev pipeline-run test lint format data tune repro ui rollback lock clean
+.PHONY: help setup setup-dev pipeline-run pipeline-compile pipeline-schedule image image-push test test-slow lint \
+  format data tune repro ui rollback lock clean
+
+LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
 
 help:  ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-pipeline-run: setup  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000"
-	@$(RUN) -m pipelines $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
+pipeline-run: setup $(if $(filter docker,$(RUNNER)),$(if $(IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
+	@$(if $(KFP_HOST),$(RUN) -m pipelines.submit $(SUBMIT) $(if $(WAIT),--wait),\
+	  $(RUN) -m pipelines --runner '$(RUNNER)' $(if $(IMAGE),--image '$(IMAGE)')) $(LANES)
+
+SUBMIT = --host '$(KFP_HOST)' $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') \
+  $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') \
+  $(if $(CHECK),--check '$(CHECK)') $(if $(CACHE),--cache '$(CACHE)')
+
+pipeline-schedule: setup  ## Run experiments on Kubeflow again and again: CRON="0 0 3 * * *" KFP_HOST=https://…
+	@$(RUN) -m pipelines.submit $(SUBMIT) --cron '$(CRON)' $(LANES)
+
+pipeline-compile: setup  ## Write the pipeline for Kubeflow alone, to pipeline.yaml
+	@$(RUN) -m pipelines.submit $(SUBMIT) --only-compile pipeline.yaml $(LANES)
+
+image: setup  ## Build the image of every step: REGISTRY=… IMAGE_BASE=…
+	@$(RUN) -m pipelines.image --build --base '$(IMAGE_BASE)' $(if $(REGISTRY),--registry '$(REGISTRY)')
+
+image-push: image  ## Build the image and push it: REGISTRY=…
+	@$(RUN) -m pipelines.image --push --registry '$(REGISTRY)'
 
 test: setup-dev  ## Run the test suite
 	@$(RUN) -m pytest
+
+test-slow: setup-dev  ## Kill a training at random moments, twenty times
+	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/test_states.py -k killed
 
 lint: setup-dev  ## Check style and types
 	@$(RUN) -m ruff format --check .
@@ -59,6 +94,8 @@ lock:  ## Lock the requirements anew, with hashes
 	  pyproject.toml --extra pipeline -o requirements.txt
 	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	  pyproject.toml --extra pipeline --extra dev -c requirements.txt -o requirements-dev.txt
+	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra steps -c requirements.txt -o docker/requirements.txt
 	@grep '^uv==' requirements.txt | cut -d' ' -f1 | $(RUN) -m uv pip compile -q --universal --generate-hashes \
 	  --no-emit-index-url --python-version 3.11 --no-header - -o requirements-uv.txt
 

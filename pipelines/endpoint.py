@@ -1,0 +1,137 @@
+"""A Kubeflow Pipelines API: its address, the token, and what its refusals mean in one line.
+
+The generated client follows redirects with the token, has no time-outs, and takes a login page for an
+answer; `api_client` and `one_line` see to that.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import urllib3
+from kfp_server_api import ApiClient, Configuration
+from kfp_server_api.exceptions import ApiException
+
+from metasgd.errors import InputError
+
+TIMEOUT = (10, 30)  # seconds to connect, and to answer
+ADVICE = {
+    401: "refuses the token; expected a valid one in KFP_TOKEN or in the file of KFP_TOKEN_FILE",
+    403: "forbids this to the token; expected one that may run pipelines in KFP_NAMESPACE",
+    404: "has no Kubeflow Pipelines API at this path; expected one, as in https://host/pipeline",
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """host: the API's address without a slash at its end. token: None where none was given."""
+
+    host: str
+    namespace: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def warning(self) -> str | None:
+        """What is risky about it, but allowed."""
+        parts = urlsplit(self.host)
+        if self.token and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            return f"KFP_HOST {self.host}: the token goes there unencrypted; expected https://"
+        return None
+
+
+def endpoint(host: str, namespace: str | None, environment: Mapping[str, str]) -> Endpoint:
+    """The API at `host`, with the environment's token. Raises InputError for an address that is none."""
+    parts = urlsplit(host)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"KFP_HOST is {_public(host)!r}; expected an address as https://host/pipeline")
+    if parts.username or parts.password:
+        raise InputError("KFP_HOST holds credentials; expected them in KFP_TOKEN or KFP_TOKEN_FILE")
+    return Endpoint(host.rstrip("/"), namespace or None, _token(environment))
+
+
+def _token(environment: Mapping[str, str]) -> str | None:
+    token, file = environment.get("KFP_TOKEN"), environment.get("KFP_TOKEN_FILE")
+    if token and file:
+        raise InputError("KFP_TOKEN and KFP_TOKEN_FILE are both set; expected one of them")
+    if file:
+        try:
+            token = Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise InputError(f"KFP_TOKEN_FILE {file}: {reason}; expected a file with the token") from None
+        if not token:
+            raise InputError(f"KFP_TOKEN_FILE {file}: is empty; expected the token")
+    if token and not token.isprintable():
+        raise InputError("KFP_TOKEN holds a line break; expected the token alone")
+    return token or None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _public(address: str) -> str:
+    """The address without credentials, parameters and fragment."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def api_client(endpoint: Endpoint) -> ApiClient:
+    """A client that follows no redirect, so that the token goes nowhere else."""
+    settings = Configuration(host=endpoint.host)
+    if endpoint.token:
+        settings.api_key = {"authorization": endpoint.token}
+        settings.api_key_prefix = {"authorization": "Bearer"}
+    settings.retries = urllib3.Retry(0, redirect=0, raise_on_redirect=False)
+    settings.ssl_ca_cert = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    return ApiClient(settings)
+
+
+class UnavailableError(InputError):
+    """No answer, or that something is wrong at the server: another try may help."""
+
+
+@contextmanager
+def one_line(endpoint: Endpoint) -> Iterator[None]:
+    """Turns what the client raises into an InputError. Raises UnavailableError where it may pass."""
+    try:
+        yield
+    except ApiException as error:
+        raise _refusal(endpoint, error) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        what = " ".join(str(reason).partition(": ")[2].split()) or type(reason).__name__
+        raise UnavailableError(
+            f"KFP_HOST {endpoint.host}: does not answer ({what}); expected a Kubeflow Pipelines API"
+        ) from None
+
+
+def _refusal(endpoint: Endpoint, error: ApiException) -> InputError:
+    status, host = error.status, f"KFP_HOST {endpoint.host}"
+    if 300 <= status < 400:
+        target = _public((error.headers or {}).get("Location", "elsewhere"))
+        return InputError(f"{host}: sends to {target}, as a login does; expected an API that takes the token")
+    if status in ADVICE:
+        return InputError(f"{host}: {ADVICE[status]}")
+    said = _message(error.body)
+    if status >= 500:
+        return UnavailableError(f"{host}: answers {status}{said}; expected a working API")
+    return InputError(f"{host}: refuses this with {status}{said}")
+
+
+def _message(body: object) -> str:
+    """The server's own words, where it has some."""
+    try:
+        document = json.loads(body if isinstance(body, (str, bytes)) else "")
+        words = document.get("error") or document.get("message")
+    except (ValueError, AttributeError):
+        return ""
+    return f" ({' '.join(str(words).split())[:300]})" if words else ""

@@ -1,0 +1,229 @@
+"""`python -m pipelines.submit` as a user types it: checks first, then one line or the run's address."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+
+from tests.pipelines.checkout import ROOT, make_checkout, run
+from tests.pipelines.kfp_server import RUN_ID, TOKEN, Answers, serve
+from tests.s3_server import BUCKET, S3Server, s3_server
+
+IMAGE = "registry.example.org/team/metasgd-python:0123456789ab"
+QUIET = ["kubeflow.mlflow=''", "kubeflow.states=''"]  # neither server is asked
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkout(tmp_path_factory.mktemp("work") / "checkout")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def host(answers: Answers) -> Iterator[str]:
+    with serve(answers) as address:
+        yield address
+
+
+def submit(
+    checkout: Path, host: str, *options: str, settings: list[str], **environment: str
+) -> subprocess.CompletedProcess[str]:
+    lanes = ["--experiments", "sinusoid-5shot", "--set", *settings]
+    arguments = ["--host", host, "--image", IMAGE, *options, *lanes]
+    return run(checkout, "pipelines.submit", *arguments, **{"KFP_TOKEN": TOKEN, **environment})
+
+
+@contextmanager
+def mlflow(status: int) -> Iterator[str]:
+    """A tracking server that gives every request one answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Silence."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as answering:
+        thread = Thread(target=answering.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{answering.server_port}"
+        finally:
+            answering.shutdown()
+            thread.join()
+
+
+def test_a_run_is_submitted_and_followed(checkout: Path, host: str, answers: Answers) -> None:
+    """The address is printed, then a line per step; the exit code is that of the run."""
+    answers.states = ["SUCCEEDED"]
+    done = submit(checkout, host, "--wait", settings=QUIET)
+    assert done.returncode == 0, done.stderr
+    assert f"Submitted: {host}/#/runs/details/{RUN_ID}" in done.stdout
+    assert "train: succeeded" in done.stdout
+    (body,) = answers.bodies("/runs")
+    assert IMAGE in yaml.safe_dump(body)
+    assert TOKEN not in done.stdout + done.stderr + yaml.safe_dump(body)
+
+
+def test_a_run_that_fails_is_exit_code_one(checkout: Path, host: str, answers: Answers) -> None:
+    answers.states = ["FAILED"]
+    done = submit(checkout, host, "--wait", settings=QUIET)
+    assert done.returncode == 1
+    assert done.stderr == (f"error: the run failed: train: out of memory ({host}/#/runs/details/{RUN_ID})\n")
+
+
+def test_a_schedule_is_made(checkout: Path, host: str, answers: Answers) -> None:
+    done = submit(checkout, host, "--cron", "0 0 3 * * *", settings=QUIET)
+    assert done.returncode == 0, done.stderr
+    assert f"Scheduled: {RUN_ID}, 0 0 3 * * *" in done.stdout
+    assert submit(checkout, host, "--cron", "", settings=QUIET).returncode == 2
+
+
+def test_the_cache_can_be_switched_off(checkout: Path, host: str, answers: Answers) -> None:
+    for cache, expected in (("on", True), ("off", False)):
+        assert submit(checkout, host, "--cache", cache, settings=QUIET).returncode == 0
+        assert ("enableCache" in yaml.safe_dump(answers.bodies("/runs")[-1])) == expected
+
+
+@pytest.mark.parametrize(
+    "image", ["metasgd-python:local", "registry.example.org/x:latest", "registry.example.org/x"]
+)
+def test_an_image_that_the_cluster_cannot_pull_or_that_moves_is_refused(
+    checkout: Path, host: str, answers: Answers, image: str
+) -> None:
+    done = submit(checkout, host, "--image", image, settings=QUIET)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: IMAGE is {image!r}; expected ")
+    assert answers.bodies("/runs") == []
+
+
+def test_nothing_is_submitted_where_the_token_is_refused(checkout: Path, host: str, answers: Answers) -> None:
+    done = submit(checkout, host, settings=QUIET, KFP_TOKEN="stale")  # noqa: S106
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "refuses the token" in line
+    assert "stale" not in line
+    assert answers.bodies("/runs") == []
+
+
+def test_an_mlflow_that_is_not_reachable_is_a_warning_unless_strict(
+    checkout: Path, host: str, answers: Answers
+) -> None:
+    """Pods may reach it."""
+    settings = ["kubeflow.mlflow=http://127.0.0.1:9", "kubeflow.states=''"]
+    done = submit(checkout, host, settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert "warning: kubeflow.mlflow http://127.0.0.1:9: not reachable from here" in done.stdout
+    strict = submit(checkout, host, "--check", "strict", settings=settings)
+    assert strict.returncode == 2
+    assert strict.stderr.startswith("error: kubeflow.mlflow http://127.0.0.1:9: not reachable")
+    assert len(answers.bodies("/runs")) == 1
+
+
+def test_credentials_that_mlflow_refuses_are_an_error(checkout: Path, host: str, answers: Answers) -> None:
+    """Where the environment has none, the pods' may be good."""
+    with mlflow(401) as address:
+        settings = [f"kubeflow.mlflow={address}", "kubeflow.states=''"]
+        assert submit(checkout, host, settings=settings).returncode == 0
+        mine = {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "wrong"}
+        done = submit(checkout, host, settings=settings, **mine)
+    assert done.returncode == 2
+    assert done.stderr == f"error: kubeflow.mlflow {address}: refuses the credentials of the environment\n"
+    assert len(answers.bodies("/runs")) == 1
+
+
+def test_s3_is_asked_with_the_credentials_of_the_environment(
+    checkout: Path, host: str, answers: Answers, server: S3Server
+) -> None:
+    """Good ones are silent, refused ones an error, and a dead server is a warning."""
+    settings = ["kubeflow.mlflow=''", f"kubeflow.states=s3://{BUCKET}/states"]
+    alive, dead = f"kubeflow.s3={server.endpoint}", "kubeflow.s3=http://127.0.0.1:9"
+    good = submit(checkout, host, settings=[*settings, alive], **server.environment)
+    assert good.returncode == 0, good.stderr
+    assert "warning" not in good.stdout
+    wrong = {**server.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+    refused = submit(checkout, host, settings=[*settings, alive], **wrong)
+    assert refused.returncode == 2
+    assert "refuses the credentials" in refused.stderr
+    away = submit(checkout, host, settings=[*settings, dead], **server.environment)
+    assert away.returncode == 0
+    assert "warning: kubeflow.s3: " in away.stdout
+
+
+def test_pinned_data_must_be_in_the_remote(
+    tmp_path: Path, host: str, answers: Answers, server: S3Server
+) -> None:
+    """`dvc push` is what helps; then the pod is told which objects to fetch."""
+    checkout = make_checkout(tmp_path / "checkout")
+    (checkout / "data.dvc").unlink()
+    (checkout / "data" / "omniglot").mkdir(parents=True)
+    (checkout / "data" / "omniglot" / "images_background.zip").write_bytes(b"pictures")
+    environment = {**server.environment, "AWS_CONFIG_FILE": str(server.settings)}
+    environment |= {"AWS_SHARED_CREDENTIALS_FILE": str(server.settings), "KFP_TOKEN": TOKEN}
+
+    def dvc(*arguments: str) -> None:
+        done = run(checkout, "dvc", *arguments, **environment)
+        assert done.returncode == 0, done.stderr
+
+    def submitted() -> subprocess.CompletedProcess[str]:
+        lanes = ["--experiments", "omniglot-5way-1shot", "--set", *QUIET]
+        arguments = ["--host", host, "--image", IMAGE, *lanes]
+        return run(checkout, "pipelines.submit", *arguments, **environment)
+
+    dvc("init", "--no-scm", "-q")
+    dvc("config", "core.analytics", "false")
+    dvc("add", "-q", "data")
+    dvc("remote", "add", "-q", "--default", "storage", f"s3://{BUCKET}/dvc")
+    dvc("remote", "modify", "storage", "endpointurl", server.endpoint)
+    before = submitted()
+    assert before.returncode == 2
+    assert "run `dvc push`" in before.stderr
+    assert answers.bodies("/runs") == []
+    dvc("push", "-q")
+    after = submitted()
+    assert after.returncode == 0, after.stderr
+    (md5,) = [out["md5"] for out in yaml.safe_load((checkout / "data.dvc").read_text())["outs"]]
+    assert md5 in yaml.safe_dump(answers.bodies("/runs")[-1])
+
+
+def test_compiling_alone_asks_nobody(checkout: Path) -> None:
+    """No host, no token: the file and its image."""
+    package = checkout / "pipeline.yaml"
+    arguments = ["--only-compile", str(package), "--image", IMAGE, "--experiments", "sinusoid-5shot"]
+    done = run(checkout, "pipelines.submit", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert len(list(yaml.safe_load_all(package.read_text()))) == 2
+
+
+def test_make_hands_everything_on(tmp_path: Path, host: str, answers: Answers) -> None:
+    """KFP_HOST and the rest reach the command; the token comes from a file."""
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    command = [
+        "make", "-s", "--no-print-directory", "pipeline-run", f"KFP_HOST={host}", f"IMAGE={IMAGE}",
+        "EXPERIMENTS=sinusoid-5shot", "SET=kubeflow.mlflow= kubeflow.states=", "CACHE=off", "WAIT=1",
+    ]  # fmt: skip
+    environment = {**os.environ, "KFP_TOKEN_FILE": str(tmp_path / "token")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Submitted: " in done.stdout
+    assert len(answers.bodies("/runs")) == 1
