@@ -11,7 +11,6 @@ from components.environment import IMAGE, PIPELINE_RUN, STATES
 from pipelines.cluster import Cluster
 
 USER = 1000  # the image's own
-SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a mount, no file of ours
 RUN_ID = "metadata.labels['pipeline/runid']"
 STATES_FOLDER = "/states"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a mount, not a file of ours
