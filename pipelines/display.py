@@ -11,6 +11,7 @@ from components.parameters import Experiment
 from components.progress import MARK, bars
 from pipelines.dag import task_names
 
+NOTE = re.compile(r": (warning: |continues from )")  # what a training says besides its progress
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 
 
@@ -45,6 +46,8 @@ class Display:
         elif (started := STARTED.search(text)) and started[1] not in self.shown:
             self.shown.add(started[1])
             self.console.print(self.steps.get(started[1], started[1]))
+        elif NOTE.search(text):
+            self.console.print(text, markup=False)
 
     def _advance(self, name: str, done: str, total: str, values: str) -> None:
         if name not in self.trainings:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from components.command import Terminated
 from components.tracking import LOCAL, connect, find_run, flatten, git_commit, open_run, tracking_uri
 from metasgd.errors import InputError
 from tests.components.lane import artifacts, store
@@ -66,12 +67,16 @@ def test_a_run_holds_what_was_logged(client: MlflowClient) -> None:
     assert "mlflow.parentRunId" not in found.data.tags
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_run_whose_body_raises_has_failed(client: MlflowClient, error: type[BaseException]) -> None:
-    """The error goes on its way, and the run says FAILED."""
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (Terminated, "KILLED")]
+)
+def test_a_run_whose_body_raises_says_how_it_ended(
+    client: MlflowClient, error: type[BaseException], status: str
+) -> None:
+    """The error goes on its way; an interruption is no failure."""
     with pytest.raises(error), open_run("sinusoid", "broken", {}) as run:
         raise error
-    assert client.get_run(run.run_id).info.status == "FAILED"
+    assert client.get_run(run.run_id).info.status == status
 
 
 @pytest.mark.parametrize(

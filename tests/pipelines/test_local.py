@@ -8,7 +8,7 @@ import pytest
 from components.command import StepFailedError
 from metasgd.errors import InputError
 from pipelines.dag import task_names
-from pipelines.local import refuse_python3, require_outputs, run_locally, safe_paths
+from pipelines.local import refuse_python3, require_outputs, run_here, safe_paths
 
 
 def write_outputs(run: Path) -> None:
@@ -65,13 +65,13 @@ def test_parameters_with_python3_are_refused() -> None:
 
 
 def run_lines(folder: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    """run_locally, where the runner prints one line and fails."""
+    """run_here, where the runner prints one line and fails."""
     (folder / "pipelines").mkdir()
     (folder / "pipelines" / "__init__.py").touch()
     (folder / "pipelines" / "local.py").write_text(f"print({line!r})\nraise SystemExit(1)\n")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    run_locally(Path("pipeline.yaml"), Path("root"), Path("run.log"), lambda text: None)
+    run_here(Path("pipeline.yaml"), Path("root"), Path("run.log"), lambda text: None)
 
 
 @pytest.mark.parametrize(
