@@ -34,10 +34,10 @@ def run_command(main: Callable[[], None]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         _stop(f"{error.filename or 'a file'}: cannot be written ({error.strerror}); nothing was kept", 2)
-    except KeyboardInterrupt:
-        _stop("interrupted", INTERRUPTED)
-    except Terminated:
-        _stop("terminated", TERMINATED)
+    except KeyboardInterrupt as end:
+        _stop(str(end) or "interrupted", INTERRUPTED)
+    except Terminated as end:
+        _stop(str(end) or "terminated", TERMINATED)
 
 
 @contextmanager

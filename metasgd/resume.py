@@ -17,72 +17,37 @@ from metasgd.checkpoint import pack, unpack, write_atomically
 from metasgd.errors import CheckpointError
 from metasgd.loop import Point, TrainingState
 
-ABOUT, DIGEST = "about", "digest"  # tensors of bytes: counters as JSON, and the SHA-256 of all the others
+TEXT, DIGEST = "text", "digest"  # tensors of bytes: JSON, and the SHA-256 of all the others
 
 
-def to_bytes(state: TrainingState, identity: str) -> bytes:
-    """The state as it is now, with a digest of itself.
+class NotWholeError(CheckpointError):
+    """What should be a state is cut off or damaged."""
 
-    identity: what it belongs to: parameters, data, code, seed.
+
+@dataclass(frozen=True)
+class SavedState:
+    """A state as `to_bytes` saw it.
+
+    about: what else was remembered.
     """
-    adam = state.optimiser.state_dict()["state"] if state.optimiser else {}
-    about = {
-        "identity": identity,
-        "counters": {
-            "iteration": state.iteration,
-            "best_iteration": state.best_iteration,
-            "best_score": state.best_score,
-            "curve": [asdict(point) for point in state.curve],
-        },
-    }
-    tensors = {
-        **pack(state.meta, "now/"),
-        **pack(state.best, "best/"),
-        **{f"adam/{index}/{key}": value for index, slots in adam.items() for key, value in slots.items()},
-        "tasks": state.tasks.get_state(),
-        ABOUT: _bytes(json.dumps(about).encode()),
-    }
-    return save({**tensors, DIGEST: _bytes(_digest(tensors))})
 
+    iteration: int
+    curve: list[Point]
+    about: Mapping[str, Any]
+    best_iteration: int
+    best_score: float | None
+    tensors: Mapping[str, Tensor]
 
-def from_bytes(content: bytes, identity: str, where: str) -> dict[str, Tensor]:
-    """The tensors of a saved state, checked to be whole and of this training.
-
-    where: what the content was read from. Raises CheckpointError.
-    """
-    try:
-        tensors = load(content)
-        digest = tensors.pop(DIGEST)
-    except (SafetensorError, KeyError) as error:
-        raise CheckpointError(
-            f"{where}: not a whole resume file ({error}); delete it to start anew"
-        ) from None
-    if bytes(digest.tolist()) != _digest(tensors):
-        raise CheckpointError(
-            f"{where}: not a whole resume file (its digest differs); delete it to start anew"
-        )
-    found = _about(tensors)["identity"]
-    if found != identity:
-        raise CheckpointError(f"{where}: the state of run {found}; expected that of {identity}")
-    return tensors
-
-
-def restore(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
-    """Put the state back to where `to_bytes` saw it."""
-    _overwrite(state.meta, unpack(tensors, "now/"))
-    _overwrite(state.best, unpack(tensors, "best/"))
-    if state.optimiser:
-        _restore_adam(state.optimiser, tensors)
-    state.tasks.set_state(tensors["tasks"])
-    counters = _about(tensors)["counters"]
-    state.curve[:] = [Point(**point) for point in counters.pop("curve")]
-    for name, value in counters.items():
-        setattr(state, name, value)
-
-
-def saved_iteration(tensors: Mapping[str, Tensor]) -> int:
-    """The iteration of a saved state."""
-    return int(_about(tensors)["counters"]["iteration"])
+    def restore(self, state: TrainingState) -> None:
+        """Put a state back to where this one was."""
+        _overwrite(state.meta, unpack(self.tensors, "now/"))
+        _overwrite(state.best, unpack(self.tensors, "best/"))
+        if state.optimiser:
+            _restore_adam(state.optimiser, self.tensors)
+        state.tasks.set_state(self.tensors["tasks"])
+        state.curve[:] = self.curve
+        state.iteration, state.best_iteration = self.iteration, self.best_iteration
+        state.best_score = self.best_score
 
 
 @dataclass(frozen=True)
@@ -99,13 +64,59 @@ class ResumeFile:
 
     def restore(self, state: TrainingState) -> None:
         """Continue from the file, if there is one. Raises CheckpointError for a damaged or foreign file."""
-        if self.path.exists():
-            restore(state, from_bytes(self.path.read_bytes(), self.identity, str(self.path)))
+        if not self.path.exists():
+            return
+        try:
+            saved = from_bytes(self.path.read_bytes(), self.identity, str(self.path))
+        except NotWholeError as error:
+            raise CheckpointError(f"{error}; delete it to start anew") from None
+        saved.restore(state)
 
 
-def _about(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    about: dict[str, Any] = json.loads(bytes(tensors[ABOUT].tolist()))
-    return about
+def to_bytes(state: TrainingState, identity: str, about: Mapping[str, Any] | None = None) -> bytes:
+    """The state as it is now, with a digest of itself.
+
+    identity: what it belongs to: parameters, data, code, seed. about: what else to remember, as JSON values.
+    """
+    adam = state.optimiser.state_dict()["state"] if state.optimiser else {}
+    text = {
+        "identity": identity,
+        "saved": {
+            "iteration": state.iteration,
+            "curve": [asdict(point) for point in state.curve],
+            "about": dict(about or {}),
+            "best_iteration": state.best_iteration,
+            "best_score": state.best_score,
+        },
+    }
+    tensors = {
+        **pack(state.meta, "now/"),
+        **pack(state.best, "best/"),
+        **{f"adam/{index}/{key}": value for index, slots in adam.items() for key, value in slots.items()},
+        "tasks": state.tasks.get_state(),
+        TEXT: _bytes(json.dumps(text).encode()),
+    }
+    return save({**tensors, DIGEST: _bytes(_digest(tensors))})
+
+
+def from_bytes(content: bytes, identity: str, where: str) -> SavedState:
+    """The inverse of `to_bytes`.
+
+    where: what the content was read from, for the messages.
+    Raises NotWholeError for what is damaged, and CheckpointError for the state of another training.
+    """
+    try:
+        tensors = load(content)
+        digest = tensors.pop(DIGEST)
+    except (SafetensorError, KeyError) as error:
+        raise NotWholeError(f"{where}: not a whole resume file ({error})") from None
+    if bytes(digest.tolist()) != _digest(tensors):
+        raise NotWholeError(f"{where}: not a whole resume file (its digest differs)")
+    text = json.loads(bytes(tensors.pop(TEXT).tolist()))
+    if text["identity"] != identity:
+        raise CheckpointError(f"{where}: the state of run {text['identity']}; expected that of {identity}")
+    curve = [Point(**point) for point in text["saved"].pop("curve")]
+    return SavedState(curve=curve, tensors=tensors, **text["saved"])
 
 
 def _bytes(content: bytes) -> Tensor:
@@ -113,10 +124,12 @@ def _bytes(content: bytes) -> Tensor:
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> bytes:
+    """Of names, types, shapes and contents."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(f"{name}\0".encode())
-        digest.update(tensors[name].detach().cpu().numpy().tobytes())
+        tensor = tensors[name].detach().cpu()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.numpy().tobytes())
     return digest.digest()
 
 

@@ -13,8 +13,8 @@ def main() -> None:
     parser.add_argument(
         "--state",
         type=Path,
-        help="file that keeps the state of an interrupted run; by default one by parameters, data and code "
-        "in METASGD_STATES (a folder, or s3://bucket/prefix) or in .local/states",
+        help="file that keeps the state of an interrupted training until it is over; by default files named "
+        "by parameters, data and code, in METASGD_STATES (a folder, or s3://bucket/prefix) or .local/states",
     )
     options = parser.parse_args()
 

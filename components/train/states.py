@@ -1,203 +1,219 @@
-"""Where trainings keep their state, so that one that was interrupted continues.
+"""Trainings keep their state, so that one that was interrupted continues.
 
-A state lies in a folder or under an S3 prefix (METASGD_STATES), by default in .local/states, in two
-copies that are written in turn: whatever happens while one is written, the other is whole.
+It lies in .local/states, or where METASGD_STATES says: in another folder, or under s3://bucket/prefix too.
+In each of them it lies twice, written in turn: whatever happens to one copy, the other is whole.
 """
 
 import hashlib
-import os
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 
-from components.environment import PIPELINE_RUN, STATES
-from components.s3 import Place, S3Client, S3MissingError, client, one_line, parse
-from components.tracking import LOCAL
-from metasgd.checkpoint import write_atomically
+from components.command import Terminated
+from components.train.stores import Folder, Store, default_stores
 from metasgd.errors import CheckpointError, InputError
-from metasgd.loop import TrainingState
-from metasgd.resume import from_bytes, restore, saved_iteration, to_bytes
+from metasgd.loop import TrainingDivergedError, TrainingState
+from metasgd.resume import NotWholeError, SavedState, from_bytes, to_bytes
 
-SNAPSHOT = 0.25  # seconds between copies in memory,
-LOCAL_WRITE, S3_WRITE = 1.0, 30.0  # and between written ones
-COPIES = ("a", "b")
-RUN_NAME = re.compile(r"[\w.-]+")
+REST = 50  # times as long as a copy or a write took, until the next: slow stores cost a training 2 % at most
+ROOT = Path(__file__).parents[2]
 CODE = ("metasgd", "components/train", "components/episodes.py")  # what decides a training's arithmetic
 
 
-class Store(Protocol):
-    """Named files that are written whole or not at all."""
+class Snapshot(NamedTuple):
+    """A state at one point, as the bytes of a file."""
 
-    @property
-    def interval(self) -> float:
-        """Seconds between writes."""
-        ...
-
-    def read(self, name: str) -> bytes | None: ...
-    def write(self, name: str, content: bytes) -> None: ...
-    def delete(self, name: str) -> None: ...
+    iteration: int
+    content: bytes
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A store in a folder, which may be a mounted volume."""
+class Pace:
+    """Says when something is due again: `interval` seconds, or REST times what it took, after it ended."""
 
-    path: Path
-    interval: float = LOCAL_WRITE
+    def __init__(self, interval: float) -> None:
+        self.interval, self.due = interval, time.monotonic() + interval
 
-    def __str__(self) -> str:
-        return str(self.path)
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.due
 
-    def read(self, name: str) -> bytes | None:
-        file = self.path / name
-        return file.read_bytes() if file.exists() else None
-
-    def write(self, name: str, content: bytes) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path / name, content)
-
-    def delete(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """A store under an S3 prefix."""
-
-    place: Place
-    server: S3Client
-    interval: float = S3_WRITE
-
-    def __str__(self) -> str:
-        return str(self.place)
-
-    def read(self, name: str) -> bytes | None:
-        place = self.place / name
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        started = time.monotonic()
         try:
-            with one_line(self.server, place):
-                content: bytes = self.server.get_object(Bucket=place.bucket, Key=place.key)["Body"].read()
-        except S3MissingError:
-            return None
-        return content
-
-    def write(self, name: str, content: bytes) -> None:
-        place = self.place / name
-        with one_line(self.server, place):
-            self.server.put_object(Bucket=place.bucket, Key=place.key, Body=content)
-
-    def delete(self, name: str) -> None:
-        place = self.place / name
-        with one_line(self.server, place):
-            self.server.delete_object(Bucket=place.bucket, Key=place.key)
+            yield
+        finally:
+            ended = time.monotonic()
+            self.due = ended + max(self.interval, REST * (ended - started))
 
 
-def default_store() -> Store:
-    """The store that the environment names; on a cluster, with a folder per pipeline run.
+class Copies:
+    """A state's copies in one store, written in turn.
 
-    Raises InputError for an address or a pipeline run that cannot be one.
+    newest: the index of the newest; iteration: its own. Both are -1 where there is none.
     """
-    place, run = os.environ.get(STATES), os.environ.get(PIPELINE_RUN, "")
-    if not place:
-        # Without the run: a pipeline that was interrupted here is another run when it is repeated.
-        return Folder(LOCAL / "states")
-    if run and (not RUN_NAME.fullmatch(run) or not run.strip(".")):
-        raise InputError(f"{PIPELINE_RUN} is {run!r}; expected letters, digits, dots and hyphens")
-    if place.startswith("s3://"):
-        below = parse(place, STATES)
-        return Bucket(below / run if run else below, client())
-    return Folder(Path(place) / run)
+
+    def __init__(self, store: Store, files: Sequence[str]) -> None:
+        self.store, self.files, self.pace = store, files, Pace(store.interval)
+        self.newest, self.iteration = -1, -1
+        self.failed = False
+
+    def find(self, identity: str) -> tuple[SavedState | None, list[CheckpointError]]:
+        """The newest whole copy, and what is wrong with others."""
+        found, problems = None, []
+        for index, file in enumerate(self.files):
+            try:
+                content = self.store.read(file)
+                saved = None if content is None else from_bytes(content, identity, f"{self.store}/{file}")
+            except CheckpointError as error:
+                problems.append(error)
+                continue
+            if saved is not None and saved.iteration > self.iteration:
+                found, self.newest, self.iteration = saved, index, saved.iteration
+        return found, problems
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Over the older copy."""
+        index = (self.newest + 1) % len(self.files)
+        with self.pace.timed():
+            self.store.write(self.files[index], snapshot.content)
+        self.newest, self.iteration = index, snapshot.iteration
 
 
 class KeptState:
-    """Implements `metasgd.loop.Resume`: a copy in memory often, one in the store now and then.
+    """Implements `metasgd.loop.Resume`: a copy in memory often, and one in the stores now and then.
 
-    name: the state's, in the store. identity: what it belongs to.
-    continues: told the state that a restored training continues from.
+    files: the names of the copies in each store. identity: what the state belongs to.
     say: told what goes wrong without stopping the training.
     """
 
     def __init__(
-        self,
-        store: Store,
-        name: str,
-        identity: str,
-        continues: Callable[[TrainingState], None],
-        say: Callable[[str], None],
+        self, stores: Sequence[Store], files: Sequence[str], identity: str, say: Callable[[str], None]
     ) -> None:
-        self.store, self.name, self.identity = store, name, identity
-        self.continues, self.say = continues, say
-        self.newest = 0
-        self.pending: bytes | None = None
-        self.copied = self.written = time.monotonic()
-        self.failed = False
+        self.places = [Copies(store, files) for store in stores]
+        self.identity, self.say = identity, say
+        self.found: SavedState | None = None
+        self.snapshot: Snapshot | None = None
+        self.pace = Pace(0)
+        self.started = time.monotonic()
+
+    def find(self, strict: bool = False) -> None:
+        """Read the newest whole copy; one that is damaged or of another training is said and passed over.
+
+        strict: or raised, as a CheckpointError. Raises InputError where a store cannot be asked.
+        """
+        answers = [place.find(self.identity) for place in self.places]
+        self.found = max(
+            (saved for saved, _ in answers if saved), key=lambda one: one.iteration, default=None
+        )
+        instead = "the copy beside it is used" if self.found else "the training starts anew"
+        for problem in [problem for _, problems in answers for problem in problems]:
+            if strict:
+                advice = "; delete it to start anew" if isinstance(problem, NotWholeError) else ""
+                raise CheckpointError(f"{problem}{advice}")
+            self.say(f"warning: {problem}; {instead}")
+        if self.found:
+            self.say(f"continues from iteration {self.found.iteration}")
+
+    @property
+    def seconds(self) -> float:
+        """What the training took, with what it took until the state that it continues from."""
+        earlier = self.found.about["seconds"] if self.found else 0.0
+        return float(earlier + time.monotonic() - self.started)
 
     def restore(self, state: TrainingState) -> None:
-        """Continue from the newer whole copy, if there is one; a damaged one is said and passed over."""
-        found = [
-            (saved_iteration(tensors), copy, tensors) for copy in (0, 1) if (tensors := self._read(copy))
-        ]
-        if found:
-            _, self.newest, tensors = max(found, key=lambda one: one[0])
-            restore(state, tensors)
-            self.continues(state)
+        if self.found:
+            self.found.restore(state)
 
     def save(self, state: TrainingState) -> None:
-        """Remember this point, if it is time to."""
-        now = time.monotonic()
-        if now - self.copied >= min(SNAPSHOT, self.store.interval):
-            self.pending, self.copied = to_bytes(state, self.identity), now
-        if now - self.written >= self.store.interval:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the last remembered point, over the older copy. What fails is said once, and goes on."""
-        if self.pending is None:
+        """Remember this point, if it is time to, and write it wherever it is time to."""
+        if not self.pace.is_due():
             return
-        copy = 1 - self.newest
-        try:
-            self.store.write(self._file(copy), self.pending)
-        except (InputError, OSError) as error:
-            if not self.failed:
-                self.say(f"warning: the state cannot be kept ({error}); an interruption would cost more")
-            self.failed = True
-        else:
-            self.newest, self.pending = copy, None
-        self.written = time.monotonic()
+        with self.pace.timed():
+            content = to_bytes(state, self.identity, {"seconds": self.seconds})
+        self.snapshot = Snapshot(state.iteration, content)
+        for place in self.places:
+            if place.pace.is_due():
+                self._write(place)
+
+    def flush(self) -> int:
+        """Write the last remembered point; returns the iteration of what is kept, -1 for nothing."""
+        for place in self.places:
+            self._write(place)
+        return max(place.iteration for place in self.places)
 
     def discard(self) -> None:
         """The training is over: nothing is left to continue."""
-        for copy in (0, 1):
+        for place in self.places:
             try:
-                self.store.delete(self._file(copy))
-            except InputError as error:
-                self.say(f"warning: a state is left behind ({error})")
+                for file in place.files:
+                    place.store.delete(file)
+            except (InputError, OSError) as error:
+                self.say(f"warning: the state is left behind ({error}); it can be deleted")
 
-    def _read(self, copy: int) -> dict[str, torch.Tensor] | None:
-        content = self.store.read(self._file(copy))
-        if content is None:
-            return None
-        where = f"{self.store}/{self._file(copy)}"
+    @contextmanager
+    def lasting(self, name: str) -> Iterator[None]:
+        """Around a training: its state is written when something ends it early, and gone when it is over.
+
+        name: the training's. An interruption gets words that say what was kept.
+        """
+        self.started = time.monotonic()
         try:
-            return from_bytes(content, self.identity, where)
-        except CheckpointError as error:
-            self.say(f"warning: {error}")
-            return None
+            yield
+        except TrainingDivergedError:  # as it would again
+            self.discard()
+            raise
+        except (KeyboardInterrupt, Terminated) as signal:
+            word = "terminated" if isinstance(signal, Terminated) else "interrupted"
+            kept = self.flush()
+            what = (
+                f"the state of iteration {kept} is kept, and the same command continues"
+                if kept >= 0
+                else "no state is kept, and the same command starts anew"
+            )
+            raise type(signal)(f"{name}: {word}; {what}") from None
+        except BaseException:
+            self.flush()
+            raise
+        self.discard()
 
-    def _file(self, copy: int) -> str:
-        return f"{self.name}.{COPIES[copy]}.safetensors"
+    def _write(self, place: Copies) -> None:
+        """What fails is said once, and the training goes on."""
+        if self.snapshot is None or self.snapshot.iteration <= place.iteration:
+            return
+        try:
+            place.write(self.snapshot)
+        except (InputError, OSError) as error:
+            if not place.failed:
+                self.say(f"warning: the state cannot be kept ({error}); an interruption would cost more")
+            place.failed = True
 
 
-def code_digest() -> str:
-    """The SHA-256 of the code that decides a training's arithmetic, and the version of torch."""
-    root = Path(__file__).parents[2]
+@contextmanager
+def open_state(name: str, identity: str, file: Path | None = None) -> Iterator[KeptState]:
+    """The kept state of a training, read if there is one.
+
+    name: the training's, for messages. identity: that of parameters, data and code.
+    file: the one copy, in place of those that the environment names.
+    Raises InputError for an environment that names no place, a server that refuses, and a file that is
+    damaged or of another training.
+    """
+    files = [file.name] if file else [f"{identity}.{copy}.safetensors" for copy in "ab"]
+    with nullcontext([Folder(file.parent)]) if file else default_stores() as stores:
+        kept = KeptState(stores, files, identity, lambda line: print(f"{name}: {line}", flush=True))
+        kept.find(strict=file is not None)
+        yield kept
+
+
+def code_digest(root: Path = ROOT) -> str:
+    """The SHA-256 of the code that decides a training's arithmetic, and of torch's version."""
     digest = hashlib.sha256(torch.__version__.encode())
     for name in CODE:
         place = root / name
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+            content = file.read_bytes()
+            digest.update(f"\0{file.relative_to(root)} {len(content)}\0".encode() + content)
     return digest.hexdigest()

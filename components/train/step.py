@@ -2,31 +2,29 @@
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from components.command import Terminated, terminable
+from components.command import terminable
 from components.episodes import Episodes, load_episodes
 from components.files import whole_folder
 from components.parameters import Training, to_json
 from components.progress import Progress, progress
 from components.tracking import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
-from components.train.states import KeptState, code_digest, default_store
+from components.train.states import KeptState, code_digest, open_state
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import save_checkpoint
 from metasgd.configuration import TrpoSettings
 from metasgd.evaluation import score
-from metasgd.loop import Outcome, Point, Resume, TrainingDivergedError, TrainingState, Watch
+from metasgd.loop import Outcome, Point, Resume, TrainingDivergedError, Watch
 from metasgd.policy_adaptation import mean_returns
 from metasgd.reinforcement import meta_train_policy
-from metasgd.resume import ResumeFile
+from metasgd.resume import SavedState
 from metasgd.training import compiles, has_compiler, meta_train
 
 CURVE, RUN = "curve.csv", "run.json"
@@ -35,52 +33,37 @@ CURVE, RUN = "curve.csv", "run.json"
 def train(training: Training, episodes: Path, output: Path, state: Path | None = None) -> None:
     """Write a checkpoint folder: weights, description, curve.csv, and run.json with the MLflow run's id.
 
-    state: a file that holds the training's whole state, in place of the store of `train.states`: a
-        repeated call continues from either.
-    Raises InputError; when the loss diverges, the last good checkpoint is written first. Interrupted by
-    Ctrl-C or SIGTERM, it keeps its state.
+    state: a file that keeps the training's whole state until it is over, in place of those of
+        `components.train.stores`: a repeated call continues from there.
+    Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
+    Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
     """
-    data = load_episodes(episodes)
-    learner = Learner.build(data.problem, training.network, training.learner)
-    name = f"{training.experiment} {training.algorithm} seed {training.seed}"
-    _say_strategy(training, name)
-    with terminable(), open_run(data.tasks.kind, name, _tags(training, data)) as run:
+    with terminable():
+        data = load_episodes(episodes)
+        learner = Learner.build(data.problem, training.network, training.learner)
+        name = f"{training.experiment} {training.algorithm} seed {training.seed}"
+        _say_strategy(training, name)
+        with open_state(name, _identity(training, data), state) as kept:
+            _train(learner, data, training, name, kept, output)
+
+
+def _train(
+    learner: Learner, data: Episodes, training: Training, name: str, kept: KeptState, output: Path
+) -> None:
+    # The state comes first: it is safe before the tracking store, which may be slow, is told of the end.
+    with open_run(data.tasks.kind, name, _tags(training, data)) as run, kept.lasting(name):
         run.log_params(_params(training, data))
-        started = time.monotonic()
         watch = _Watcher(run, learner.objective.metric, Alarms(name))
-        with _kept_state(state, _identity(training, data), name, watch) as resume:
-            try:
-                with progress(name, training.train.iterations) as watch.bar:
-                    outcome = fit(learner, data, training, watch=watch, resume=resume)
-            except TrainingDivergedError as error:
-                _write(output, learner, error.outcome, training, data, run, started)
-                raise
-            _write(output, learner, outcome, training, data, run, started)
-            run.log_folder(output, "checkpoint")
-
-
-@contextmanager
-def _kept_state(file: Path | None, identity: str, name: str, watch: "_Watcher") -> Iterator[Resume]:
-    """What a training continues from: flushed when it is interrupted, gone when it is over."""
-    if file is not None:
-        yield ResumeFile(file, identity)
-        return
-
-    def continues(state: TrainingState) -> None:
-        print(f"{name}: continues from iteration {state.iteration}", flush=True)
-        watch.repeat(state.curve)
-
-    kept = KeptState(default_store(), identity, identity, continues, lambda line: print(line, flush=True))
-    try:
-        yield kept
-    except (KeyboardInterrupt, Terminated):
-        kept.flush()
-        print(f"{name}: interrupted; its state is kept, and the same command continues", flush=True)
-        raise
-    except TrainingDivergedError:
-        kept.discard()
-        raise
-    kept.discard()
+        if kept.found:
+            watch.repeat(kept.found)
+        try:
+            with progress(name, training.train.iterations) as watch.bar:
+                outcome = fit(learner, data, training, watch=watch, resume=kept)
+        except TrainingDivergedError as error:
+            _write(output, learner, error.outcome, training, data, run, kept.seconds)
+            raise
+        _write(output, learner, outcome, training, data, run, kept.seconds)
+        run.log_folder(output, "checkpoint")
 
 
 def fit(
@@ -118,9 +101,10 @@ class _Watcher:
     def __init__(self, run: TrackedRun, metric: str, alarms: Alarms) -> None:
         self.run, self.metric, self.alarms = run, metric, alarms
 
-    def repeat(self, curve: Sequence[Point]) -> None:
+    def repeat(self, found: SavedState) -> None:
         """Log what an interrupted training saw, so that this run's curves are whole."""
-        self.run.log_history((point.iteration, self._values(point)) for point in curve)
+        self.run.set_tags({"continued_from": found.iteration})
+        self.run.log_history((point.iteration, self._values(point)) for point in found.curve)
 
     def _values(self, point: Point) -> dict[str, float]:
         validation = {} if point.validation is None else {f"validation_{self.metric}": point.validation}
@@ -146,13 +130,13 @@ def _write(
     training: Training,
     data: Episodes,
     run: TrackedRun,
-    started: float,
+    seconds: float,
 ) -> None:
     about = {
         "training": to_json(training),
         "data": data.manifest["data"],
         "chosen_iteration": outcome.iteration,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seconds, 1),
         "device": outcome.device,
         "compiled": outcome.compiled,
         "torch": torch.__version__,

@@ -1,141 +1,37 @@
-"""Interrupted trainings continue: wherever the state lies, however they ended, with the same bits."""
+"""Interrupted trainings continue, however they ended, with the same bits: the step, and its command."""
 
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from components.s3 import Place, S3RefusedError
-from components.train.states import Bucket, Folder, KeptState, Store, default_store
-from components.train.step import CURVE
+from components.command import Terminated
+from components.episodes import load_episodes
+from components.s3 import S3RefusedError
+from components.tracking import TrackedRun
+from components.train import states, stores
+from components.train.step import CURVE, _identity, read_run_id, train
 from metasgd.checkpoint import WEIGHTS
-from metasgd.errors import InputError
-from metasgd.loop import Point, TrainingState
-from tests.metasgd.small import same, sine_learner, training_settings
-from tests.metasgd.test_training import Interrupted, interrupt, run
-from tests.pipelines.checkout import make_checkout
-from tests.pipelines.checkout import run as command
+from metasgd.errors import CheckpointError, DivergedError
+from tests.components.kept import always, objects
+from tests.components.lane import PARAMS, SINE, TINY, Lane, experiment, store
 from tests.s3_server import BUCKET, S3Server, s3_server
 
 
-class Kept:
-    """A state in a store, with what it said and where it continued from."""
-
-    def __init__(self, store: Store, identity: str = "this run") -> None:
-        self.said: list[str] = []
-        self.from_iteration: list[int] = []
-        self.state = KeptState(store, "name", identity, self._continues, self.said.append)
-
-    def _continues(self, state: TrainingState) -> None:
-        self.from_iteration.append(state.iteration)
-
-
-def always(folder: Path) -> Folder:
-    """A store that is written at every point."""
-    return Folder(folder, interval=0)
-
-
-def interrupted(store: Store, after: int) -> Kept:
-    """What an interruption after so many points leaves behind."""
-    kept = Kept(store)
-    with pytest.raises(Interrupted):
-        run(sine_learner(), training_settings(), resume=kept.state, watch=interrupt(after))
-    kept.state.flush()
-    return kept
-
-
-def finish(store: Store) -> tuple[Kept, list[int]]:
-    """The same training again, to its end, which is that of an uninterrupted one."""
-    kept, seen = Kept(store), list[Point]()
-    ended = run(sine_learner(), training_settings(), resume=kept.state, watch=seen.append)
-    whole = run(sine_learner(), training_settings())
-    assert same(ended.meta, whole.meta)
-    assert ended.curve == whole.curve
-    return kept, [point.iteration for point in seen]
-
-
-def test_a_training_continues_from_its_last_point(tmp_path: Path) -> None:
-    """With the bits and the curve of one that was not interrupted, and says from where."""
-    interrupted(always(tmp_path), 4)
-    kept, seen = finish(always(tmp_path))
-    assert kept.from_iteration == [4]
-    assert seen[0] == 5
-    assert kept.said == []
-
-
-def test_what_was_not_written_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that is written rarely has the last remembered point after an interruption."""
-    rare = Folder(tmp_path, interval=1e9)
-    kept = Kept(rare)
-    monkeypatch.setattr("components.train.states.SNAPSHOT", 0)
-    with pytest.raises(Interrupted):
-        run(sine_learner(), training_settings(), resume=kept.state, watch=interrupt(4))
-    assert list(tmp_path.iterdir()) == []
-    kept.state.flush()
-    continued, _ = finish(rare)
-    assert continued.from_iteration == [4]
-
-
-@pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped bit"])
-def test_a_damaged_copy_is_said_and_the_other_one_taken(tmp_path: Path, damage: str) -> None:
-    """The one before, in one line that names the damaged file."""
-    interrupted(always(tmp_path), 4)
-    newest = max(tmp_path.iterdir(), key=lambda file: file.stat().st_mtime_ns)
-    whole = newest.read_bytes()
-    flipped = bytearray(whole)
-    flipped[-3] ^= 1
-    newest.write_bytes({"truncated": whole[:-9], "empty": b"", "a flipped bit": bytes(flipped)}[damage])
-    kept, _ = finish(always(tmp_path))
-    assert kept.from_iteration == [3]
-    (line,) = kept.said
-    assert line.startswith("warning: ")
-    assert str(newest) in line
-    assert "\n" not in line
-
-
-def test_where_both_copies_are_damaged_it_starts_anew(tmp_path: Path) -> None:
-    interrupted(always(tmp_path), 4)
-    for file in tmp_path.iterdir():
-        file.write_bytes(b"nothing")
-    kept, seen = finish(always(tmp_path))
-    assert kept.from_iteration == []
-    assert seen[0] == 1
-    assert len(kept.said) == 2
-
-
-def test_a_foreign_state_is_not_continued(tmp_path: Path) -> None:
-    """Said, with both names, and started anew."""
-    foreign = Kept(always(tmp_path), "that run")
-    run(sine_learner(), training_settings(), resume=foreign.state)
-    kept, seen = finish(always(tmp_path))
-    assert seen[0] == 1
-    assert all("the state of run that run; expected that of this run" in line for line in kept.said)
-
-
-def test_a_state_is_gone_when_it_is_discarded(tmp_path: Path) -> None:
-    interrupted(always(tmp_path), 4).state.discard()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
-    """And the training goes on."""
-    (tmp_path / "file").touch()
-    kept = Kept(always(tmp_path / "file" / "folder"))
-    run(sine_learner(), training_settings(), resume=kept.state)
-    (line,) = kept.said
-    assert line.startswith("warning: the state cannot be kept")
-
-
-# ---- On S3 ----
+@pytest.fixture(autouse=True)
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    always(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -144,160 +40,326 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield running
 
 
-def test_a_state_on_s3_is_continued_and_discarded(server: S3Server) -> None:
-    """A retried pod has nothing but the server."""
-    with server.client() as client:
-        store = Bucket(Place(BUCKET, "states/run-1"), client, interval=0)
-        interrupted(store, 4)
-        assert len(list(server.folder.rglob("run-1/*.safetensors"))) == 2
-        kept, _ = finish(store)
-        assert kept.from_iteration == [4]
-        kept.state.discard()
-        assert list(server.folder.rglob("run-1/*.safetensors")) == []
+@pytest.fixture(scope="module")
+def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+    """A lane whose Meta-SGD was trained in peace."""
+    folder = tmp_path_factory.mktemp("lane")
+    with store(folder):
+        made = Lane(folder)
+        made.train()
+        yield made
+
+
+@pytest.fixture
+def client(lane: Lane) -> Iterator[MlflowClient]:
+    with store(lane.root) as found:
+        yield found
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Trains until this process gets SIGTERM at iteration 15; returns the words that it ends with."""
+
+    def stop(lane: Lane, output: Path, state: Path | None = None) -> str:
+        log = TrackedRun.log_metrics
+
+        def terminate(run: TrackedRun, values: dict[str, float], step: int = 0) -> None:
+            log(run, values, step)
+            if step == 15:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TrackedRun, "log_metrics", terminate)
+            with pytest.raises(Terminated) as caught:
+                train(lane.training(), lane.episodes, output, state)
+        assert not output.exists()
+        return str(caught.value)
+
+    return stop
+
+
+def test_parameters_and_data_decide_what_is_continued(lane: Lane) -> None:
+    """Another rate, seed or algorithm, or other data: another state."""
+    data = load_episodes(lane.episodes)
+    other = replace(data, manifest={**data.manifest, "data": "0" * 64})
+    training = lane.training()
+    faster = experiment("train.rate=0.5").training("meta-sgd", 1)
+    found = [
+        _identity(training, data),
+        _identity(training, other),
+        *(_identity(changed, data) for changed in (faster, lane.training(seed=2), lane.training("maml"))),
+    ]
+    assert len(set(found)) == 5
+    assert _identity(lane.training(), load_episodes(lane.episodes)) == found[0]
+
+
+KEPT = (
+    "sinusoid-5shot meta-sgd seed 1: terminated; "
+    "the state of iteration 15 is kept, and the same command continues"
+)
+
+
+def ends_as_the_whole_one(lane: Lane, output: Path, state: Path | None = None) -> None:
+    train(lane.training(), lane.episodes, output, state)
+    assert (output / WEIGHTS).read_bytes() == (lane.checkpoint() / WEIGHTS).read_bytes()
+    assert (output / CURVE).read_bytes() == (lane.checkpoint() / CURVE).read_bytes()
+
+
+def test_a_terminated_step_continues_in_a_run_of_its_own(
+    lane: Lane,
+    client: MlflowClient,
+    tmp_path: Path,
+    stopped: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The first run is KILLED; the second one has the whole curve, and says where it came in."""
+    handler = signal.getsignal(signal.SIGTERM)
+    assert stopped(lane, tmp_path / "out") == KEPT
+    assert signal.getsignal(signal.SIGTERM) is handler
+    states_there = sorted((lane.root / ".local" / "states").iterdir())
+    assert [re.sub("^[0-9a-f]{64}", "", file.name) for file in states_there] == [
+        ".a.safetensors",
+        ".b.safetensors",
+    ]
+    capsys.readouterr()
+    ends_as_the_whole_one(lane, tmp_path / "out")
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "sinusoid-5shot meta-sgd seed 1: continues from iteration 15"
+    assert len(rest) == 5
+    assert list((lane.root / ".local" / "states").iterdir()) == []
+    run = client.get_run(str(read_run_id(tmp_path / "out")))
+    assert run.data.tags["continued_from"] == "15"
+    history = client.get_metric_history(run.info.run_id, "train_loss")
+    assert [metric.step for metric in history] == list(range(1, 21))
+    killed = client.search_runs([run.info.experiment_id], "attributes.status = 'KILLED'")
+    assert len(killed) == 1
+    assert "continued_from" not in client.get_run(str(read_run_id(lane.checkpoint()))).data.tags
+
+
+def test_another_pod_continues_from_s3(
+    lane: Lane,
+    client: MlflowClient,
+    server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The state was uploaded before the first one ended; of this machine, nothing is needed."""
+    server.use(monkeypatch)
+    monkeypatch.setenv("METASGD_STATES", f"s3://{BUCKET}/states")
+    monkeypatch.setenv("METASGD_PIPELINE_RUN", "5f2c")
+    monkeypatch.setattr(stores, "S3_WRITE", 1e9)
+    assert stopped(lane, tmp_path / "out") == KEPT
+    assert len(objects(server, "5f2c")) == 1
+    shutil.rmtree(lane.root / ".local" / "states")
+    ends_as_the_whole_one(lane, tmp_path / "out")
+    assert "continues from iteration 15" in capsys.readouterr().out
+    assert objects(server, "5f2c") == []
+
+
+def runs(client: MlflowClient) -> int:
+    return len(client.search_runs([found.experiment_id for found in client.search_experiments()]))
 
 
 def test_refused_credentials_end_a_training_before_it_starts(
-    server: S3Server, monkeypatch: pytest.MonkeyPatch
+    lane: Lane, client: MlflowClient, server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They would refuse its state, too."""
+    """They would refuse its state, too; no run is opened."""
     server.use(monkeypatch, AWS_SECRET_ACCESS_KEY="wrong")  # noqa: S106
     monkeypatch.setenv("METASGD_STATES", f"s3://{BUCKET}/states")
-    with pytest.raises(S3RefusedError):
-        run(sine_learner(), training_settings(), resume=Kept(default_store()).state)
+    before = runs(client)
+    with pytest.raises(S3RefusedError) as caught:
+        train(lane.training(), lane.episodes, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert "wrong" not in str(caught.value)
+    assert runs(client) == before
 
 
-# ---- Where ----
-
-
-def test_by_default_states_lie_in_the_checkout() -> None:
-    """Whatever the pipeline run: a repeated run is another one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("METASGD_PIPELINE_RUN", "run-1")
-        assert default_store() == Folder(Path(".local") / "states")
-
-
-def test_a_clusters_states_lie_by_pipeline_run(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the S3 prefix, or on the volume."""
-    server.use(monkeypatch)
-    monkeypatch.setenv("METASGD_PIPELINE_RUN", "5f2c-1")
-    monkeypatch.setenv("METASGD_STATES", "s3://bucket/states")
-    store = default_store()
-    assert str(store) == "s3://bucket/states/5f2c-1"
-    monkeypatch.setenv("METASGD_STATES", "/states")
-    assert default_store() == Folder(Path("/states/5f2c-1"))
-
-
-@pytest.mark.parametrize("name", ["../other", "..", "a/b"])
-def test_a_pipeline_run_with_another_place_in_its_name_is_refused(
-    monkeypatch: pytest.MonkeyPatch, name: str
+def test_a_named_file_wins_over_the_environment(
+    lane: Lane,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("METASGD_PIPELINE_RUN", name)
-    monkeypatch.setenv("METASGD_STATES", "/states")
-    with pytest.raises(InputError, match="METASGD_PIPELINE_RUN"):
-        default_store()
+    """It is the one copy; another training's is refused and left alone; at the end it is gone."""
+    monkeypatch.setenv("METASGD_STATES", str(tmp_path / "elsewhere"))
+    state = tmp_path / "folder" / "state"
+    assert stopped(lane, tmp_path / "out", state) == KEPT
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    content, before = state.read_bytes(), runs(client)
+    with pytest.raises(CheckpointError, match=f"^{state}: the state of run .*; expected that of [0-9a-f]+$"):
+        train(lane.training(seed=2), lane.episodes, tmp_path / "other", state)
+    assert state.read_bytes() == content
+    ends_as_the_whole_one(lane, tmp_path / "out", state)
+    assert "continues from iteration 15" in capsys.readouterr().out
+    assert list(state.parent.iterdir()) == []
+    state.write_bytes(content[:-9])
+    with pytest.raises(CheckpointError, match=r"not a whole resume file .*; delete it to start anew"):
+        train(lane.training(), lane.episodes, tmp_path / "again", state)
+    assert runs(client) == before + 1
+
+
+@pytest.mark.parametrize("error", [ConnectionError, None])
+def test_what_fails_is_continued_and_what_diverges_is_over(
+    lane: Lane,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception] | None,
+) -> None:
+    """A tracking server that is gone costs nothing; a rate that is too high would diverge again."""
+    monkeypatch.setenv("METASGD_STATES", str(tmp_path))
+    training = lane.training() if error else experiment("train.rate=1e30").training("meta-sgd", 1)
+
+    def fails(run: TrackedRun, values: dict[str, float], step: int = 0) -> None:
+        if error and step == 15:
+            raise error
+
+    monkeypatch.setattr(TrackedRun, "log_metrics", fails)
+    with pytest.raises(error or DivergedError):
+        train(training, lane.episodes, tmp_path / "out")
+    assert len(list(tmp_path.glob("*.safetensors"))) == (2 if error else 0)
 
 
 # ---- The command, interrupted ----
 
-LONG = [
-    "--experiment", "sinusoid-5shot", "--algorithm", "meta-sgd", "--episodes", "episodes",
-    "--set", "train.iterations=2000", "--set", "train.validate_every=100", "--set", "train.threads=1",
-    "--set", "train.compile_from=1000000000", "--set", "network.hidden=[16]",
-    "--set", "tasks.stored.validation=5", "--set", "tasks.stored.gate=5", "--set", "tasks.stored.test=5",
-]  # fmt: skip
-PROGRESS = re.compile(r"\|(\d+)\|2000\|")
+LONG = ("train.iterations=2000", "train.validate_every=500")
+POINT = re.compile(r"\|(\d+)\|2000\|")
+# Writes at every point; a number of them is the last one that it finishes, and half of the next.
+OFTEN = """
+import os, runpy, signal
+from components.train import states, stores
+
+left, sync = {writes}, os.fsync
+
+def torn(number):
+    global left
+    if left == 0:
+        os.truncate(number, os.fstat(number).st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    sync(number)
+
+os.fsync, states.REST, stores.LOCAL_WRITE = torn, 0, 0
+runpy.run_module("components.train", run_name="__main__", alter_sys=True)
+"""
+KILLS = int(os.environ.get("KILLS", "3"))  # `make test-slow` has more
 
 
-class Training:
-    """`python -m components.train` in a checkout, and the lines that it prints."""
+def points(said: str) -> list[int]:
+    """The iterations of the points that it went through."""
+    return [int(found) for found in POINT.findall(said)]
 
-    def __init__(self, checkout: Path) -> None:
-        self.checkout = checkout
 
-    def start(self, output: str) -> subprocess.Popen[str]:
-        arguments = [sys.executable, "-u", "-m", "components.train", *LONG, "--output", output]
-        environment = {**os.environ, "PYTHONPATH": str(self.checkout)}
+def start_of(said: str) -> int:
+    """The iteration that it continued from; 0 for none."""
+    found = re.search(r"^sinusoid-5shot meta-sgd seed 1: continues from iteration (\d+)$", said, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+class Command:
+    """The command in a lane's folder, and the lines that it prints.
+
+    writes: it writes its state at every point, and dies in the middle of a write after so many.
+    """
+
+    def __init__(self, lane: Lane, writes: int | None = None) -> None:
+        self.folder = lane.root
+        arguments = ["--experiment", SINE, "--algorithm", "meta-sgd", "--params", str(PARAMS)]
+        arguments += ["--episodes", "episodes", "--output", "out"]
+        arguments += [part for setting in (*TINY, *LONG) for part in ("--set", setting)]
+        module = ["-m", "components.train"] if writes is None else ["-c", OFTEN.format(writes=writes)]
+        self.command = [sys.executable, "-u", *module, *arguments]
+
+    def start(self) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(states.ROOT)}
+        pipe = subprocess.PIPE
         return subprocess.Popen(
-            arguments, cwd=self.checkout, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            self.command, cwd=self.folder, env=environment, text=True, stdout=pipe, stderr=pipe
+        )
 
-    def interrupt(self, output: str, number: int, iteration: int, delay: float = 0.0) -> tuple[int, str]:
-        """Send a signal `delay` seconds after it passed an iteration; its exit code, and what it said."""
-        with self.start(output) as process:
-            said = []
+    def stop(self, number: int, after: int, delay: float = 0.0) -> tuple[int, str, str]:
+        """Send a signal `delay` seconds after so many iterations; its exit code, stdout and stderr."""
+        with self.start() as process:
+            said = ""
             for line in process.stdout or []:
-                said.append(line)
-                found = PROGRESS.search(line)
-                if found and int(found[1]) >= iteration:
-                    threading.Timer(delay, process.send_signal, [number]).start()
+                said += line
+                seen = points(said)
+                if seen and seen[-1] >= seen[0] + after:
+                    timer = threading.Timer(delay, process.send_signal, [number])
+                    timer.start()
+                    timer.join()
                     break
-            said += list(process.stdout or [])
-        return process.returncode, "".join(said)
+            out, err = process.communicate()
+        return process.returncode, said + out, err
 
-    def finish(self, output: str) -> str:
+    def finish(self) -> str:
         """Run it to its end; what it said."""
-        with self.start(output) as process:
-            said = "".join(process.stdout or [])
-        assert process.returncode == 0, said
-        return said
+        with self.start() as process:
+            out, err = process.communicate()
+        assert (process.returncode, err) == (0, "")
+        assert list((self.folder / ".local" / "states").iterdir()) == []
+        return out
 
-    def weights(self, output: str) -> bytes:
-        return (self.checkout / output / WEIGHTS).read_bytes()
-
-    def states(self) -> list[Path]:
-        return sorted((self.checkout / ".local" / "states").glob("*.safetensors"))
+    def weights(self) -> bytes:
+        return (self.folder / "out" / WEIGHTS).read_bytes()
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """A checkout with episodes, and one training that was left in peace, in `whole`."""
-    checkout = make_checkout(tmp_path_factory.mktemp("work") / "checkout")
-    settings = [part for pair in zip(LONG[6::2], LONG[7::2], strict=True) for part in pair]
-    arguments = ["--experiment", "sinusoid-5shot", *settings, "--output", "episodes"]
-    done = command(checkout, "components.preprocess", *arguments)
-    assert done.returncode == 0, done.stderr
-    made = Training(checkout)
-    made.finish("whole")
-    return made
+def whole(lane: Lane) -> bytes:
+    """The weights of the command's training, which nobody interrupted."""
+    with store(lane.root):
+        train(experiment(*LONG).training("meta-sgd", 1), lane.episodes, lane.root / "whole")
+    return (lane.root / "whole" / WEIGHTS).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
-)
 def test_a_signal_keeps_the_state_and_the_same_command_continues(
-    training: Training, number: int, code: int, word: str
+    lane: Lane, client: MlflowClient, whole: bytes
 ) -> None:
-    """Exit code as a shell expects it, the MLflow run KILLED, and then the bits of a whole run."""
-    ended, said = training.interrupt(word, number, iteration=900)
-    assert ended == code
-    assert f"error: {word}" in said
-    assert "interrupted; its state is kept, and the same command continues" in said
-    assert "Traceback" not in said
-    assert training.states()
-    continued = re.search(r"continues from iteration (\d+)", training.finish(word))
-    assert continued is not None
-    assert int(continued[1]) >= 400
-    assert training.weights(word) == training.weights("whole")
-    assert training.states() == []
-    client = MlflowClient(f"sqlite:///{training.checkout}/.local/mlflow.db")
-    experiment = client.get_experiment_by_name("sinusoid")
-    last, killed, *_ = client.search_runs([experiment.experiment_id])
-    assert (last.info.status, killed.info.status) == ("FINISHED", "KILLED")
-    history = client.get_metric_history(last.info.run_id, "train_loss")
-    curve = pd.read_csv(training.checkout / "whole" / CURVE)
+    """SIGTERM and then Ctrl-C: exit codes as a shell expects them, one line, MLflow runs that were KILLED."""
+    command, kept = Command(lane), 0
+    for number, code, word in ((signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")):
+        ended, said, error = command.stop(number, after=200)
+        assert ended == code
+        assert start_of(said) == kept
+        words = re.fullmatch(
+            rf"error: sinusoid-5shot meta-sgd seed 1: {word}; the state of iteration (\d+) is kept, "
+            r"and the same command continues\n",
+            error,
+        )
+        assert words is not None, error
+        assert int(words[1]) > kept
+        kept = int(words[1])
+    assert start_of(command.finish()) == kept
+    assert command.weights() == whole
+    found = client.search_runs([client.get_run(str(read_run_id(lane.root / "out"))).info.experiment_id])
+    assert [run.info.status for run in found[:3]] == ["FINISHED", "KILLED", "KILLED"]
+    curve = pd.read_csv(lane.root / "out" / CURVE)
+    history = client.get_metric_history(found[0].info.run_id, "train_loss")
     assert [metric.step for metric in history] == curve["iteration"].tolist()
+    assert len(curve) == 100
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bits(training: Training) -> None:
-    """By SIGKILL, again and again: KILLS times, by default 3; `make test-slow` does it 20 times."""
-    kills = int(os.environ.get("KILLS", "3"))
-    moments = random.Random(20170731)  # noqa: S311
-    for number in range(kills):
-        iteration = moments.randrange(20, 1900)
-        ended, _ = training.interrupt("killed", signal.SIGKILL, iteration, delay=moments.uniform(0, 0.1))
+def test_killed_at_any_moment_it_ends_with_the_same_bits(
+    lane: Lane, client: MlflowClient, whole: bytes
+) -> None:
+    """By SIGKILL, in the middle of a write, and then again and again."""
+    with Command(lane, writes=30).start() as process:
+        said, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert len(list((lane.root / ".local" / "states").glob(".*"))) == 1, "it died in a write"
+    command, moments = Command(lane, writes=1_000_000), random.Random(20170731)  # noqa: S311
+    reached = points(said)[-1]
+    for _ in range(KILLS - 1):
+        after, delay = moments.randrange(700), moments.uniform(0, 0.03)
+        ended, said, _ = command.stop(signal.SIGKILL, after, delay)
+        assert start_of(said) >= reached, "nothing that was shown was lost"
         assert ended in (-signal.SIGKILL, 0)
-        if number % 3 == 2 or ended == 0:
-            training.finish("killed")
-            assert training.weights("killed") == training.weights("whole")
+        if ended == 0:  # it was over before
+            assert command.weights() == whole
+        reached = points(said)[-1] if ended else 0
+    assert start_of(command.finish()) >= reached
+    assert command.weights() == whole

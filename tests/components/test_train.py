@@ -101,7 +101,10 @@ def test_trained_again_the_weights_are_the_same_bytes(
 def test_an_interrupted_step_continues(
     lane: Lane, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tracking server fails at iteration 15; called again with its state, the step ends the same."""
+    """The tracking server fails at iteration 15; called again with its state, the step ends the same.
+
+    Only the same training continues from it, and when it is over, the state is gone.
+    """
     log = TrackedRun.log_metrics
 
     def fails(run: TrackedRun, values: dict[str, float], step: int = 0) -> None:
@@ -117,11 +120,12 @@ def test_an_interrupted_step_continues(
     assert not output.exists()
     failed = client.search_runs([_experiment(client)], "attributes.status = 'FAILED'", max_results=1)
     assert failed[0].info.run_name == "sinusoid-5shot meta-sgd seed 1"
+    with pytest.raises(InputError, match="state of run"):
+        train(lane.training(seed=2), lane.episodes, tmp_path / "other", state)
     train(lane.training(), lane.episodes, output, state)
     assert (output / WEIGHTS).read_bytes() == (lane.checkpoint() / WEIGHTS).read_bytes()
     assert (output / CURVE).read_bytes() == (lane.checkpoint() / CURVE).read_bytes()
-    with pytest.raises(InputError, match="state of run"):
-        train(lane.training(seed=2), lane.episodes, tmp_path / "other", state)
+    assert not state.exists()
 
 
 def _experiment(client: MlflowClient) -> str:
