@@ -12,10 +12,11 @@ from pathlib import Path
 from metasgd.errors import InputError
 
 INTERRUPTED, TERMINATED = 130, 143  # what a shell reports for Ctrl-C and for SIGTERM
+PATIENCE = 5.0  # seconds until a signal interrupts whatever is going on
 
 
 class Terminated(BaseException):  # no error, as KeyboardInterrupt is none
-    """SIGTERM arrived (see `terminable`)."""
+    """SIGTERM arrived (see `stoppable`)."""
 
 
 class StepFailedError(Exception):
@@ -40,21 +41,50 @@ def run_command(main: Callable[[], None]) -> None:
         _stop(str(end) or "terminated", TERMINATED)
 
 
+class Stop:
+    """A wish to stop, by SIGTERM or Ctrl-C (see `stoppable`).
+
+    The next `check` grants it. Libraries do not bear an exception at any moment: torch makes an error of its
+    own of it, a database stays locked, or it is lost. Only when the signal comes again, or after PATIENCE
+    seconds, is it raised wherever the program is, again and again until `end`.
+    """
+
+    def __init__(self) -> None:
+        self.wish: type[BaseException] | None = None
+
+    def check(self) -> None:
+        """Raises Terminated or KeyboardInterrupt where that is wished."""
+        if self.wish is not None:
+            raise self.wish
+
+    def end(self) -> type[BaseException] | None:
+        """From now on only another signal interrupts what is left to do; returns the wish."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return self.wish
+
+    def handle(self, number: int, frame: object) -> None:
+        self.check()
+        self.wish = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
+
+
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Within, SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt."""
+def stoppable() -> Iterator[Stop]:
+    """Within, signals are wishes, for the code that checks them."""
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # which alone can handle signals
-        yield
+        yield stop
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    # What is ignored stays so: a shell's background jobs are not to hear of Ctrl-C.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop.handle) for number in heard}
     try:
-        yield
+        yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise Terminated
+        stop.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(message: str, code: int) -> None:

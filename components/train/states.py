@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from components.command import Terminated
+from components.command import Stop, Terminated
 from components.train.stores import Folder, Store, default_stores
 from metasgd.errors import CheckpointError, InputError
 from metasgd.loop import TrainingDivergedError, TrainingState
@@ -155,10 +155,11 @@ class KeptState:
                 self.say(f"warning: the state is left behind ({error}); it can be deleted")
 
     @contextmanager
-    def lasting(self, name: str) -> Iterator[None]:
+    def lasting(self, name: str, stop: Stop) -> Iterator[None]:
         """Around a training: its state is written when something ends it early, and gone when it is over.
 
         name: the training's. An interruption gets words that say what was kept.
+        stop: what is wished; whatever a library made of it, it counts as an interruption.
         """
         self.started = time.monotonic()
         try:
@@ -166,18 +167,14 @@ class KeptState:
         except TrainingDivergedError:  # as it would again
             self.discard()
             raise
-        except (KeyboardInterrupt, Terminated) as signal:
-            word = "terminated" if isinstance(signal, Terminated) else "interrupted"
+        except BaseException as error:
+            interruption = isinstance(error, (KeyboardInterrupt, Terminated))
+            wish = stop.end() or (type(error) if interruption else None)
             kept = self.flush()
-            what = (
-                f"the state of iteration {kept} is kept, and the same command continues"
-                if kept >= 0
-                else "no state is kept, and the same command starts anew"
-            )
-            raise type(signal)(f"{name}: {word}; {what}") from None
-        except BaseException:
-            self.flush()
-            raise
+            if wish is None:
+                raise
+            word = "terminated" if wish is Terminated else "interrupted"
+            raise wish(f"{name}: {word}; {_what_next(kept)}") from None
         self.discard()
 
     def _write(self, place: Copies) -> None:
@@ -190,6 +187,13 @@ class KeptState:
             if not place.failed:
                 self.say(f"warning: the state cannot be kept ({error}); an interruption would cost more")
             place.failed = True
+
+
+def _what_next(kept: int) -> str:
+    """kept: the iteration of the state that is kept; -1 for none."""
+    if kept < 0:
+        return "no state is kept, and the same command starts anew"
+    return f"the state of iteration {kept} is kept, and the same command continues"
 
 
 @contextmanager

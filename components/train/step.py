@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from components.command import terminable
+from components.command import Stop, stoppable
 from components.episodes import Episodes, load_episodes
 from components.files import whole_folder
 from components.parameters import Training, to_json
@@ -17,6 +17,7 @@ from components.progress import Progress, progress
 from components.tracking import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
 from components.train.states import KeptState, code_digest, open_state
+from components.train.stopping import checked
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import save_checkpoint
 from metasgd.configuration import TrpoSettings
@@ -38,27 +39,33 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
     Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
     Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
     """
-    with terminable():
+    with stoppable() as stop:
         data = load_episodes(episodes)
         learner = Learner.build(data.problem, training.network, training.learner)
         name = f"{training.experiment} {training.algorithm} seed {training.seed}"
         _say_strategy(training, name)
         with open_state(name, _identity(training, data), state) as kept:
-            _train(learner, data, training, name, kept, output)
+            _train(learner, data, training, name, kept, stop, output)
 
 
 def _train(
-    learner: Learner, data: Episodes, training: Training, name: str, kept: KeptState, output: Path
+    learner: Learner,
+    data: Episodes,
+    training: Training,
+    name: str,
+    kept: KeptState,
+    stop: Stop,
+    output: Path,
 ) -> None:
     # The state comes first: it is safe before the tracking store, which may be slow, is told of the end.
-    with open_run(data.tasks.kind, name, _tags(training, data)) as run, kept.lasting(name):
+    with open_run(data.tasks.kind, name, _tags(training, data)) as run, kept.lasting(name, stop):
         run.log_params(_params(training, data))
         watch = _Watcher(run, learner.objective.metric, Alarms(name))
         if kept.found:
             watch.repeat(kept.found)
         try:
             with progress(name, training.train.iterations) as watch.bar:
-                outcome = fit(learner, data, training, watch=watch, resume=kept)
+                outcome = fit(learner, data, training, watch=watch, resume=kept, check=stop.check)
         except TrainingDivergedError as error:
             _write(output, learner, error.outcome, training, data, run, kept.seconds)
             raise
@@ -67,17 +74,27 @@ def _train(
 
 
 def fit(
-    learner: Learner, data: Episodes, training: Training, *, watch: Watch, resume: Resume | None = None
+    learner: Learner,
+    data: Episodes,
+    training: Training,
+    *,
+    watch: Watch,
+    resume: Resume | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Meta-train by the algorithm for this kind of task. Raises TrainingDivergedError."""
+    """Meta-train by the algorithm for this kind of task. Raises TrainingDivergedError.
+
+    check: called at the start of every iteration; raises what ends the training there.
+    """
     settings, seed, validate = training.train, training.seed, validation_score(learner, data)
     if isinstance(settings, TrpoSettings):
         shots, queries = data.tasks.distribution.shots, data.tasks.distribution.queries
         return meta_train_policy(
-            learner, data.control, validate, settings, seed,
+            learner, checked(data.control, check), validate, settings, seed,
             shots=shots, queries=queries, watch=watch, resume=resume,
         )  # fmt: skip
-    return meta_train(learner, data.train, validate, settings, seed, watch=watch, resume=resume)
+    tasks = checked(data.train, check)
+    return meta_train(learner, tasks, validate, settings, seed, watch=watch, resume=resume)
 
 
 def validation_score(learner: Learner, data: Episodes) -> Callable[[Meta], float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.command import Stop, Terminated
 from components.train import states, stores
 from components.train.states import CODE, code_digest
 from components.train.stores import Folder
@@ -66,7 +67,7 @@ def test_an_interruption_between_points_writes_the_last_point(tmp_path: Path) ->
         )
 
     kept, _ = kept_in(Folder(tmp_path))
-    with pytest.raises(Interrupted), kept.lasting("a training"):
+    with pytest.raises(Interrupted), kept.lasting("a training", Stop()):
         long(kept, lambda point: None, BreaksInside(sinusoid().settings))
     said, _ = finish(Folder(tmp_path), algorithm=long)
     assert said == ["continues from iteration 4"]
@@ -170,9 +171,21 @@ def test_an_interruption_says_what_is_kept(tmp_path: Path, reached: int, words: 
     if reached:
         interrupted(Folder(tmp_path), after=reached)
     kept, _ = kept_in(Folder(tmp_path))
-    with pytest.raises(KeyboardInterrupt) as caught, kept.lasting("a training"):
+    with pytest.raises(KeyboardInterrupt) as caught, kept.lasting("a training", Stop()):
         raise KeyboardInterrupt
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, Terminated])
+def test_whatever_a_library_makes_of_a_signal_it_is_an_interruption(
+    tmp_path: Path, end: type[BaseException]
+) -> None:
+    """Torch raises an error of its own where it is interrupted in the middle."""
+    kept, _ = kept_in(Folder(tmp_path))
+    stop = Stop()
+    stop.wish = end
+    with pytest.raises(end, match=r"^a training: .*; no state is kept"), kept.lasting("a training", stop):
+        raise RuntimeError("INTERNAL ASSERT FAILED")
 
 
 def test_the_time_of_all_attempts_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,11 +199,11 @@ def test_the_time_of_all_attempts_counts(tmp_path: Path, monkeypatch: pytest.Mon
             raise Interrupted
 
     kept, _ = kept_in(Folder(tmp_path))
-    with pytest.raises(Interrupted), kept.lasting("a training"):
+    with pytest.raises(Interrupted), kept.lasting("a training", Stop()):
         adam(kept, watch)
     assert kept.seconds == 4
     kept, _ = kept_in(Folder(tmp_path))
-    with kept.lasting("a training"):
+    with kept.lasting("a training", Stop()):
         adam(kept, watch)
     assert kept.seconds == 3 + 8
 
