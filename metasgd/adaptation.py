@@ -11,6 +11,7 @@ wrap it in `torch.func.vmap`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -104,20 +105,31 @@ class Learner:
             alpha = dict(zip(meta.alpha, values[len(theta) :], strict=True))
         return Meta(theta, alpha)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether there is an inner step at all."""
+        return self.settings.alpha != "none"
+
     def support_loss(self, theta: Parameters, x: Tensor, y: Any) -> Tensor:
         return self.objective.loss(self.network(theta, x), y)
 
+    def descent(self, meta: Meta, x: Tensor, y: Any, steps: int) -> Iterator[tuple[Parameters, Parameters]]:
+        """Inner steps on one task's support examples: each one's gradient, and theta after it."""
+        theta = meta.theta
+        for _ in range(steps if self.adapts else 0):
+            gradients = grad(self.support_loss)(theta, x, y)
+            if self.settings.order == "first":
+                # Only the gradient is a constant: alpha still learns through the update.
+                gradients = {name: value.detach() for name, value in gradients.items()}
+            theta = inner_step(theta, meta.alpha, gradients)
+            yield gradients, theta
+
     def adaptations(self, meta: Meta, x: Tensor, y: Any, steps: int) -> Iterator[Parameters]:
         """theta before any step, then after each one. x, y: one task's support examples."""
-        theta = meta.theta
-        yield theta
-        for _ in range(steps):
-            if self.settings.alpha != "none":
-                gradients = grad(self.support_loss)(theta, x, y)
-                if self.settings.order == "first":
-                    # Only the gradient is a constant: alpha still learns through the update.
-                    gradients = {name: value.detach() for name, value in gradients.items()}
-                theta = inner_step(theta, meta.alpha, gradients)
+        yield meta.theta
+        if not self.adapts:
+            yield from repeat(meta.theta, steps)
+        for _, theta in self.descent(meta, x, y, steps):
             yield theta
 
     def adapt(self, meta: Meta, x: Tensor, y: Any, steps: int = 1) -> Parameters:
@@ -129,7 +141,6 @@ class Learner:
         """Outputs [query, outputs] of the adapted network."""
         return self.network(theta, query_x, support_x)
 
-    def query_loss(self, meta: Meta, task: Batch, steps: int) -> Tensor:
-        """One task's term of the meta-objective: the loss on its query examples after adapting."""
-        theta = self.adapt(meta, task.support_x, task.support_y, steps)
+    def query_loss(self, theta: Parameters, task: Batch) -> Tensor:
+        """One task's term of the meta-objective: the loss on its query examples. theta: adapted to it."""
         return self.objective.loss(self.predict(theta, task.query_x, task.support_x), task.query_y)

@@ -223,6 +223,9 @@ class TrainingSettings(Settings):
     validate_every: iterations between scores on the validation tasks, which choose the checkpoint.
     select: "best" keeps the checkpoint with the best validation score, "last" the last one.
     threads: CPU threads; fixed, because the order of additions decides the last bits.
+    chunk: tasks of a meta-batch whose gradients are computed at once: a divisor of meta_batch, or 0 for
+        what is fastest (`metasgd.meta_gradient.chunk_size` where compiled, all where not). Fewer need less
+        memory; the result is the same to rounding.
     compile_from: runs of at least this many iterations compile the meta-gradient with
         torch.compile; shorter ones would spend more time compiling than they save.
     device: "cpu", "cuda", or "auto" for CUDA where there is any.
@@ -236,11 +239,14 @@ class TrainingSettings(Settings):
     validate_every: int
     select: Literal["best", "last"]
     threads: int
+    chunk: int
     compile_from: int
     device: Literal["cpu", "cuda", "auto"]
 
     def __post_init__(self) -> None:
         _require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
+        even = self.chunk == 0 or (self.chunk > 0 and self.meta_batch % self.chunk == 0)
+        _require(even, "chunk", self.chunk, f"a divisor of meta_batch ({self.meta_batch}), or 0")
         _require_positive(self, "rate")
 
 

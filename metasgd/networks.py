@@ -169,22 +169,48 @@ class ConvNet:
 
 
 def _patches(x: Tensor, stride: int) -> Tensor:
-    """3x3 neighbourhoods, zero-padded: [n, h, w, c] -> [n, ceil(h/stride), ceil(w/stride), 9 c]."""
-    rows, columns = (-(-side // stride) for side in x.shape[1:3])
-    padded = F.pad(x, (0, 0, 1, 1, 1, 1))
-    windows = [
-        padded[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
-        for i in range(3)
-        for j in range(3)
-    ]
-    return torch.cat(windows, dim=-1)
+    """3x3 neighbourhoods, zero-padded: [n, h, w, c] -> [n, ceil(h/stride), ceil(w/stride), 9 c].
+
+    Made of shifted copies only: the adjoint of a shift is a shift, and of a sliced tensor a slow scatter.
+    """
+    neighbours = _halved_neighbours if stride == 2 else _neighbours
+    return torch.cat([column for row in neighbours(x, 1) for column in neighbours(row, 2)], dim=-1)
+
+
+def _neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What lies before, at and after every position along a dimension."""
+    return _shifted(x, dim, 1), x, _shifted(x, dim, -1)
+
+
+def _halved_neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for every second position."""
+    if x.shape[dim] % 2:
+        x = F.pad(x, [0, 0] * (x.ndim - 1 - dim) + [0, 1])
+    even, odd = x.reshape(*x.shape[:dim], -1, 2, *x.shape[dim + 1 :]).unbind(dim + 1)
+    return _shifted(odd, dim, 1), even, odd
+
+
+def _shifted(x: Tensor, dim: int, by: int) -> Tensor:
+    """Moved along a dimension; zeros move in."""
+    return F.pad(x, [0, 0] * (x.ndim - 1 - dim) + [by, -by])
 
 
 def _batch_norm(x: Tensor, lenders: int, scale: Tensor, shift: Tensor) -> Tensor:
-    """Batch norm of [n, h, w, c] by the statistics of the first `lenders` examples; scale, shift: [c]."""
-    centred = x - x[:lenders].mean(dim=(0, 1, 2))
-    variance = centred[:lenders].square().mean(dim=(0, 1, 2))
-    return centred * (scale * torch.rsqrt(variance + 1e-5)) + shift
+    """Batch norm of [n, h, w, c] by the statistics of the first `lenders` examples; scale, shift: [c].
+
+    Sums go over each example first, and broadcasts, whose adjoints are sums, over the examples first: so
+    every sum has rows that fit a cache and can be shared out among cores.
+    """
+
+    def everywhere(value: Tensor) -> Tensor:
+        return value.expand(len(x), -1)[:, None, None]
+
+    def mean(x: Tensor) -> Tensor:
+        return x[:lenders].mean(dim=(1, 2)).mean(dim=0)
+
+    centred = x - everywhere(mean(x))
+    factor = scale * torch.rsqrt(mean(centred.square()) + 1e-5)
+    return centred * everywhere(factor) + everywhere(shift)
 
 
 def _max_pool(x: Tensor) -> Tensor:

@@ -10,14 +10,13 @@ bits: every source of randomness is a seeded generator, and nothing is decided b
 import os
 import shutil
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vmap
 
-from metasgd.adaptation import Learner, Meta
+from metasgd.adaptation import Learner
 from metasgd.configuration import TrainingSettings
 from metasgd.loop import (
     NotFiniteError,
@@ -30,20 +29,8 @@ from metasgd.loop import (
     run,
     scheduled,
 )
-from metasgd.tasks import Batch, TaskDistribution
-
-MetaGradient = Callable[[Meta, Batch], tuple[Meta, Tensor]]
-
-
-def meta_gradient(learner: Learner) -> MetaGradient:
-    """(theta, alpha), batch -> the meta-objective's gradient and value: equation 5, as a mean over tasks."""
-
-    def meta_loss(meta: Meta, batch: Batch) -> Tensor:
-        losses = vmap(lambda task: learner.query_loss(meta, task, learner.settings.steps))(batch)
-        return losses.mean()
-
-    gradient: MetaGradient = grad_and_value(meta_loss)
-    return gradient
+from metasgd.meta_gradient import MetaGradient, adjoint, in_pieces, meta_gradient
+from metasgd.tasks import TaskDistribution
 
 
 def compiles(settings: TrainingSettings) -> bool:
@@ -81,9 +68,11 @@ def meta_train(
     adam = torch.optim.Adam(learner.learned(state.meta), lr=settings.rate, fused=True)
     state.optimiser = adam
     compiled = compiles(settings)
-    gradient = meta_gradient(learner)
     if compiled:
-        gradient = torch.compile(gradient, fullgraph=True, dynamic=False)
+        whole = torch.compile(adjoint(learner), fullgraph=True, dynamic=False)
+        gradient = in_pieces(whole, settings.chunk)
+    else:
+        gradient = in_pieces(meta_gradient(learner), settings.chunk or settings.meta_batch)
 
     def advance(state: TrainingState, iterations: int) -> Mapping[str, float]:
         losses = _descend(learner, distribution, gradient, settings, state, adam, iterations)

@@ -82,6 +82,7 @@ def training_settings(**changes: Any) -> TrainingSettings:
         "validate_every": 4,
         "select": "last",
         "threads": 1,
+        "chunk": 0,
         "compile_from": 1_000_000,
         "device": "cpu",
     }

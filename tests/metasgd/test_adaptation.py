@@ -5,6 +5,7 @@ and the query point (3, 0): residuals 2 and 4, so dL/dw = (2·2·1 + 2·4·2) / 
 dL/db = (2·2 + 2·4) / 2 = 6; the support loss's Hessian is [[5, 3], [3, 2]].
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from torch import Tensor
 from torch.func import vmap
 
 from metasgd.adaptation import Learner, Meta, Problem, inner_step
+from metasgd.meta_gradient import MetaGradient, adjoint, chunk_size, in_pieces, meta_gradient
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
-from metasgd.training import meta_gradient, meta_train
+from metasgd.training import meta_train
 from tests.metasgd.small import (
     ALPHAS,
     as_double,
@@ -146,21 +148,28 @@ def close(one: Meta, other: Meta, tolerance: float) -> None:
         torch.testing.assert_close(dict(mine), dict(theirs), rtol=tolerance, atol=tolerance)
 
 
+BOTH = pytest.mark.parametrize("method", [meta_gradient, adjoint])
+
+
+@BOTH
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("alpha", ["per-parameter", "scalar", "fixed"])
-def test_meta_gradient_equals_plain_autograd(alpha: str, steps: int) -> None:
+def test_meta_gradient_equals_plain_autograd(
+    alpha: str, steps: int, method: Callable[[Learner], MetaGradient]
+) -> None:
     """Second order is create_graph=True, first order create_graph=False; and the two differ in theta."""
     meta, batch = as_double(start(sine_learner(alpha))), double(curves(4))
     found = {}
     for order in ("second", "first"):
         learner = sine_learner(alpha, order=order, steps=steps)
-        found[order], _ = meta_gradient(learner)(meta, batch)
+        found[order], _ = method(learner)(meta, batch)
         close(found[order], by_autograd(learner, meta, batch, create_graph=order == "second"), 1e-10)
     name = "linear0.weight"
     assert not torch.allclose(found["second"].theta[name], found["first"].theta[name], rtol=1e-3)
 
 
-def test_meta_gradient_of_pictures_equals_plain_autograd() -> None:
+@BOTH
+def test_meta_gradient_of_pictures_equals_plain_autograd(method: Callable[[Learner], MetaGradient]) -> None:
     """So through convolution, batch norm, pooling and cross-entropy, whose second derivatives count."""
     problem = Problem("classification", (1, 6, 6), 2)
     network = convnet_settings(halving="pooling", transductive=False)
@@ -170,8 +179,48 @@ def test_meta_gradient_of_pictures_equals_plain_autograd() -> None:
     pictures = [torch.rand((3, 4, 1, 6, 6), generator=noise, dtype=torch.float64) for _ in range(2)]
     batch = Batch(pictures[0], labels, pictures[1], labels)
     meta = as_double(start(learner))
-    gradients, _ = meta_gradient(learner)(meta, batch)
+    gradients, _ = method(learner)(meta, batch)
     close(gradients, by_autograd(learner, meta, batch, create_graph=True), 1e-9)
+
+
+def test_the_adjoint_of_no_step_is_the_gradient() -> None:
+    """Where nothing adapts, all tasks are one."""
+    learner, batch = sine_learner("none"), double(curves(4))
+    meta = as_double(start(learner))
+    (found, found_loss), (expected, loss) = (
+        method(learner)(meta, batch) for method in (adjoint, meta_gradient)
+    )
+    close(found, expected, 1e-12)
+    torch.testing.assert_close(found_loss, loss)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 6])
+def test_pieces_of_a_meta_batch_have_its_gradient(chunk: int, steps: int) -> None:
+    """Means over pieces of equal size are the mean over all, to rounding."""
+    learner = sine_learner(steps=steps)
+    meta, batch = as_double(start(learner)), double(curves(6))
+    gradients, loss = meta_gradient(learner)(meta, batch)
+    found, found_loss = in_pieces(meta_gradient(learner), chunk)(meta, batch)
+    close(found, gradients, 1e-12)
+    torch.testing.assert_close(found_loss, loss)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "examples", "shape", "chunk"),
+    [
+        (100, 5, (1,), 100),
+        (32, 5, (1, 28, 28), 8),
+        (18, 5, (1, 28, 28), 6),
+        (32, 20, (1, 28, 28), 2),
+        (32, 40, (1, 28, 28), 1),
+        (4, 40, (3, 84, 84), 1),
+    ],
+)
+def test_pieces_are_chosen_by_shape(tasks: int, examples: int, shape: tuple[int, ...], chunk: int) -> None:
+    """The largest divisor of the tasks with at most 65,536 numbers in their examples; one if none has."""
+    x, y = torch.empty((tasks, examples, *shape)), torch.empty((tasks, examples))
+    assert chunk_size(Batch(x, y, x, y)) == chunk
 
 
 def test_meta_gradient_equals_finite_differences() -> None:
@@ -182,7 +231,8 @@ def test_meta_gradient_equals_finite_differences() -> None:
 
     def loss(moved: Meta) -> float:
         tasks = zip(*batch, strict=True)
-        return sum(float(learner.query_loss(moved, Batch(*task), 1)) for task in tasks) / 3
+        adapted = [(learner.adapt(moved, task[0], task[1]), Batch(*task)) for task in tasks]
+        return sum(float(learner.query_loss(theta, task)) for theta, task in adapted) / 3
 
     step = 1e-6
     for part in (0, 1):
