@@ -32,7 +32,7 @@ from metasgd.errors import InputError
 PARAMS_FILE = Path("params.yaml")
 SECTIONS = ("run", "kubeflow", "defaults")  # what is no experiment
 STRICT = pydantic.ConfigDict(extra="forbid", strict=True)
-OPEN = (".algorithms", ".node_selector")  # sections that may gain names
+OPEN = (".algorithms", ".layers", ".node_selector")  # sections that may gain names
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import grad
 
 from metasgd.configuration import LearnerSettings, NetworkSettings
+from metasgd.errors import InputError
 from metasgd.networks import Network, Parameters, build
 from metasgd.objectives import OBJECTIVES, Objective
 from metasgd.tasks import Batch
@@ -58,6 +59,11 @@ def inner_step(theta: Parameters, alpha: Parameters, gradients: Parameters) -> P
     }
 
 
+def _drawn(bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand((), generator=generator)
+
+
 @dataclass(frozen=True)
 class Learner:
     """Meta-SGD, MAML and their relatives: one inner step, differently shaped alpha."""
@@ -79,13 +85,21 @@ class Learner:
         )
 
     def initial(self, generator: torch.Generator) -> Meta:
-        """Random theta; alpha all at one value drawn from the range `start`."""
+        """Random theta; alpha all at one value drawn from the range `start`, but for `layers`.
+
+        Raises InputError for a layer that the network does not have.
+        """
         theta = self.network.initial(generator)
-        low, high = self.settings.start
-        start = low + (high - low) * torch.rand((), generator=generator)
+        start = _drawn(self.settings.start, generator)
         match self.settings.alpha:
             case "per-parameter":
-                alpha = {name: start.expand_as(value).clone() for name, value in theta.items()}
+                layers = {name: name.partition(".")[0] for name in theta}
+                own = {layer: _drawn(bounds, generator) for layer, bounds in self.settings.layers.items()}
+                if unknown := own.keys() - layers.values():
+                    known = ", ".join(dict.fromkeys(layers.values()))
+                    raise InputError(f"layers names {min(unknown)!r}; expected some of {known}")
+                starts = {name: own.get(layer, start) for name, layer in layers.items()}
+                alpha = {name: starts[name].expand_as(value).clone() for name, value in theta.items()}
             case "scalar" | "fixed":
                 alpha = {"all": start}
             case "none":

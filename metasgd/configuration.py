@@ -190,7 +190,8 @@ class LearnerSettings(Settings):
 
     alpha: "per-parameter" is Meta-SGD, "scalar" one learned rate for all parameters, "fixed" one
         constant rate (MAML), "none" no inner step at all.
-    start: alpha starts at one value drawn uniformly from [low, high].
+    start: alpha starts at one value drawn uniformly from [low, high],
+    layers: or, in the layers named here ("conv0", "classifier"), at one from a range of their own.
     order: "second" differentiates through the inner gradient; "first" takes it as a constant.
     steps: inner steps in meta-training; at test any number can be asked for.
     trained: False leaves theta at its random start: training each task from scratch.
@@ -198,6 +199,7 @@ class LearnerSettings(Settings):
 
     alpha: Literal["per-parameter", "scalar", "fixed", "none"]
     start: tuple[float, float]
+    layers: Mapping[str, tuple[float, float]]
     order: Literal["second", "first"]
     steps: int
     test_steps: int
@@ -206,6 +208,10 @@ class LearnerSettings(Settings):
     def __post_init__(self) -> None:
         _require_known(self)
         _require_range("start", self.start)
+        for layer, bounds in self.layers.items():
+            _require_range(f"layers.{layer}", bounds)
+        own = not self.layers or self.alpha == "per-parameter"
+        _require(own, "layers", dict(self.layers), "{}, as only an alpha per parameter has layers")
         _require_counts(self, "steps", "test_steps")
 
     @property
@@ -218,11 +224,15 @@ class LearnerSettings(Settings):
 class TrainingSettings(Settings):
     """Meta-training (Algorithm 1).
 
-    rate: Adam's step size for theta and alpha.
+    rate: Adam's step size for theta,
+    alpha_rate: and for alpha, as a multiple of it.
     schedule: "constant", or "cosine" from the rate down to zero over the iterations.
+    clip: the meta-gradient's norm over theta and alpha together is cut down to this; 0 leaves it.
     validate_every: iterations between scores on the validation tasks, which choose the checkpoint.
     select: "best" keeps the checkpoint with the best validation score, "last" the last one.
-    threads: CPU threads; fixed, because the order of additions decides the last bits.
+    threads: CPU threads of a process; fixed, because the order of additions decides the last bits.
+    processes: that share a meta-batch (`metasgd.parallel`), or 0 for one per GPU, and one without any;
+        the result is the same to rounding.
     chunk: tasks of a meta-batch whose gradients are computed at once: a divisor of meta_batch, or 0 for
         what is fastest (`metasgd.meta_gradient.chunk_size` where compiled, all where not). Fewer need less
         memory; the result is the same to rounding.
@@ -235,10 +245,13 @@ class TrainingSettings(Settings):
     iterations: int
     meta_batch: int
     rate: float
+    alpha_rate: float
     schedule: Literal["constant", "cosine"]
+    clip: float
     validate_every: int
     select: Literal["best", "last"]
     threads: int
+    processes: int
     chunk: int
     compile_from: int
     device: Literal["cpu", "cuda", "auto"]
@@ -247,7 +260,12 @@ class TrainingSettings(Settings):
         _require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
         even = self.chunk == 0 or (self.chunk > 0 and self.meta_batch % self.chunk == 0)
         _require(even, "chunk", self.chunk, f"a divisor of meta_batch ({self.meta_batch}), or 0")
+        even = self.processes == 0 or (self.processes > 0 and self.meta_batch % self.processes == 0)
+        _require(even, "processes", self.processes, f"a divisor of meta_batch ({self.meta_batch}), or 0")
         _require_positive(self, "rate")
+        for key in ("alpha_rate", "clip"):
+            value = getattr(self, key)
+            _require(0 <= value < math.inf, key, value, "a number of at least 0")
 
 
 @dataclass(frozen=True)

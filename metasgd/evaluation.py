@@ -7,8 +7,8 @@ from torch.func import vmap
 from metasgd.adaptation import Learner, Meta
 from metasgd.tasks import Batch
 
-# Tasks that are adapted at once. It bounds memory; a fixed number, so that the same tasks give the
-# same bits wherever they are scored.
+# Tasks that are adapted at once, where the network vectorises. It bounds memory; a fixed number, so
+# that the same tasks give the same bits wherever they are scored.
 CHUNK = 10
 
 
@@ -24,7 +24,8 @@ def score(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
         return torch.stack([learner.objective.score(output, task.query_y) for output in outputs])
 
     device = next(iter(meta.theta.values())).device
-    chunks = zip(*(torch.split(tensor, CHUNK) for tensor in batch), strict=True)
+    chunk = CHUNK if learner.network.vectorises else 1
+    chunks = zip(*(torch.split(tensor, chunk) for tensor in batch), strict=True)
     with torch.no_grad():
         return torch.cat([vmap(task_scores)(Batch(*chunk).to(device)).cpu() for chunk in chunks])
 

@@ -7,6 +7,7 @@ kept, and in the first step, where all tasks share theta, their products are one
 the two; eagerly its many small transforms cost more than they save.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
@@ -126,12 +127,13 @@ def _divided(meta: Meta, count: int) -> Meta:
 def in_pieces(gradient: MetaGradient, chunk: int) -> MetaGradient:
     """The gradient of a meta-batch, `chunk` tasks at a time: memory for that many, the same mean to rounding.
 
-    chunk: a divisor of the number of tasks, or 0 for `chunk_size`.
+    chunk: tasks, or less where they do not divide the meta-batch; 0 for `chunk_size`.
     """
 
     def whole(meta: Meta, batch: Batch) -> tuple[Meta, Tensor]:
-        tasks = chunk or chunk_size(batch)
-        if tasks == len(batch.query_x):
+        count = len(batch.query_x)
+        tasks = math.gcd(chunk, count) if chunk else chunk_size(batch)
+        if tasks == count:
             return gradient(meta, batch)
         pieces = [
             Batch(*piece) for piece in zip(*(torch.split(tensor, tasks) for tensor in batch), strict=True)

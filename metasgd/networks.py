@@ -7,7 +7,7 @@ network runs with the parameters of many tasks at once under `torch.func.vmap`.
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,11 @@ Parameters = dict[str, Tensor]
 
 
 class Network(Protocol):
+    @property
+    def vectorises(self) -> bool:
+        """Whether it runs well under `vmap` over many tasks' theta; else they go one after the other."""
+        ...
+
     def initial(self, generator: torch.Generator) -> Parameters:
         """Random parameters theta."""
         ...
@@ -69,6 +74,7 @@ class Mlp:
     hidden: tuple[int, ...]
     inputs: int
     outputs: int
+    vectorises: ClassVar[bool] = True
 
     def initial(self, generator: torch.Generator) -> Parameters:
         widths = (self.inputs, *self.hidden, self.outputs)
@@ -97,6 +103,7 @@ class Policy:
 
     settings: PolicySettings
     mean: Mlp
+    vectorises: ClassVar[bool] = True
 
     def initial(self, generator: torch.Generator) -> Parameters:
         theta = self.mean.initial(generator)
@@ -117,14 +124,23 @@ class Policy:
 class ConvNet:
     """The four-block network of section 5.2. x: [examples, channels, height, width].
 
-    Inside, channels come last and a convolution is one matrix product over 3x3 patches: with
-    per-task weights, `vmap` turns that into one batched product, where a native convolution
-    would become a slow grouped one.
+    Inside, channels come last. With strides, a convolution is one matrix product over 3x3 patches: with
+    per-task weights, `vmap` turns that into one batched product, where a native convolution would become
+    a slow grouped one. With pooling, patches would be nine times the picture; there it is a native one,
+    task by task.
     """
 
     settings: ConvNetSettings
     input_shape: tuple[int, ...]
     outputs: int
+
+    @property
+    def strided(self) -> bool:
+        return self.settings.halving == "strides"
+
+    @property
+    def vectorises(self) -> bool:
+        return self.strided
 
     def initial(self, generator: torch.Generator) -> Parameters:
         channels, height, width = self.input_shape
@@ -152,38 +168,38 @@ class ConvNet:
 
     def _forward(self, theta: Parameters, x: Tensor, lenders: int) -> Tensor:
         """lenders: the first examples, whose statistics normalise all."""
-        strided = self.settings.halving == "strides"
         x = x.permute(0, 2, 3, 1)
         for block in range(self.settings.blocks):
             # No bias: batch norm takes the mean away right after.
-            x = _patches(x, stride=2 if strided else 1) @ theta[f"conv{block}.weight"]
+            x = self._convolved(x, theta[f"conv{block}.weight"])
             x = _batch_norm(x, lenders, theta[f"norm{block}.scale"], theta[f"norm{block}.shift"]).relu()
-            x = x if strided else _max_pool(x)
+            x = x if self.strided else _max_pool(x)
         x = x.flatten(1)
         if self.settings.extra:
             x = (x @ theta["extra.weight"] + theta["extra.bias"]).relu()
         return x @ theta["classifier.weight"] + theta["classifier.bias"]
 
+    def _convolved(self, x: Tensor, weight: Tensor) -> Tensor:
+        """3x3 convolution of [n, h, w, c] with zero padding. weight: [9 c, filters]."""
+        if self.strided:
+            return _patches(x) @ weight
+        kernel = weight.view(3, 3, -1, weight.shape[1]).permute(3, 2, 0, 1)
+        return F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=1).permute(0, 2, 3, 1)
+
     def _halved(self, side: int) -> int:
-        return (side + 1) // 2 if self.settings.halving == "strides" else side // 2
+        return (side + 1) // 2 if self.strided else side // 2
 
 
-def _patches(x: Tensor, stride: int) -> Tensor:
-    """3x3 neighbourhoods, zero-padded: [n, h, w, c] -> [n, ceil(h/stride), ceil(w/stride), 9 c].
+def _patches(x: Tensor) -> Tensor:
+    """3x3 neighbourhoods of every second position: [n, h, w, c] -> [n, ceil(h/2), ceil(w/2), 9 c].
 
     Made of shifted copies only: the adjoint of a shift is a shift, and of a sliced tensor a slow scatter.
     """
-    neighbours = _halved_neighbours if stride == 2 else _neighbours
-    return torch.cat([column for row in neighbours(x, 1) for column in neighbours(row, 2)], dim=-1)
+    return torch.cat([column for row in _neighbours(x, 1) for column in _neighbours(row, 2)], dim=-1)
 
 
 def _neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What lies before, at and after every position along a dimension."""
-    return _shifted(x, dim, 1), x, _shifted(x, dim, -1)
-
-
-def _halved_neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The same for every second position."""
+    """What lies before, at and after every second position along a dimension."""
     if x.shape[dim] % 2:
         x = F.pad(x, [0, 0] * (x.ndim - 1 - dim) + [0, 1])
     even, odd = x.reshape(*x.shape[:dim], -1, 2, *x.shape[dim + 1 :]).unbind(dim + 1)

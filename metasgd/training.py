@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Learner
+from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
 from metasgd.loop import (
     NotFiniteError,
@@ -30,6 +30,7 @@ from metasgd.loop import (
     scheduled,
 )
 from metasgd.meta_gradient import MetaGradient, adjoint, in_pieces, meta_gradient
+from metasgd.parallel import ALONE, Workers
 from metasgd.tasks import TaskDistribution
 
 
@@ -53,26 +54,24 @@ def meta_train(
     *,
     watch: Watch = lambda point: None,
     resume: Resume | None = None,
+    workers: Workers = ALONE,
 ) -> Outcome:
     """Run Algorithm 1.
 
     validate: scores (theta, alpha) on the validation tasks; by its best, `settings.select: best`
         chooses the checkpoint.
     watch: told every point of the learning curve as it appears; values: train_loss.
-    resume: where the state is kept at every validation, and found again.
+    resume: where the state is kept at every point of the curve, and found again.
+    workers: the processes that share every meta-batch.
     Raises TrainingDivergedError (an InputError) when the loss stops being finite.
     """
     torch.set_num_threads(settings.threads)
     state = TrainingState.start(learner, seed, pick_device(settings.device))
-    # One fused kernel for all tensors; CPU and CUDA have it.
-    adam = torch.optim.Adam(learner.learned(state.meta), lr=settings.rate, fused=True)
+    adam = _adam(learner, state.meta, settings)
     state.optimiser = adam
     compiled = compiles(settings)
-    if compiled:
-        whole = torch.compile(adjoint(learner), fullgraph=True, dynamic=False)
-        gradient = in_pieces(whole, settings.chunk)
-    else:
-        gradient = in_pieces(meta_gradient(learner), settings.chunk or settings.meta_batch)
+    strategy = compiled_gradient if compiled else eager_gradient
+    gradient = workers.share(learner, strategy(learner, settings.chunk))
 
     def advance(state: TrainingState, iterations: int) -> Mapping[str, float]:
         losses = _descend(learner, distribution, gradient, settings, state, adam, iterations)
@@ -89,10 +88,30 @@ def meta_train(
         advance,
         validate,
         watch=watch,
-        resume=resume,
+        resume=workers.follow(resume),
         compiled=compiled,
         advice=advice,
     )
+
+
+def compiled_gradient(learner: Learner, chunk: int) -> MetaGradient:
+    """chunk: tasks at once, or 0 for what is fastest."""
+    whole = torch.compile(adjoint(learner), fullgraph=True, dynamic=False)
+    return in_pieces(whole, chunk or (0 if learner.network.vectorises else 1))
+
+
+def eager_gradient(learner: Learner, chunk: int) -> MetaGradient:
+    """chunk: tasks at once, or 0 for what is fastest."""
+    whole = meta_gradient(learner)
+    at_once = chunk == 0 and learner.network.vectorises
+    return whole if at_once else in_pieces(whole, chunk or 1)
+
+
+def _adam(learner: Learner, meta: Meta, settings: TrainingSettings) -> torch.optim.Adam:
+    """Over theta and alpha, with a group for each; one fused kernel, which CPU and CUDA have."""
+    theta, alpha = learner.learned(Meta(meta.theta, {})), learner.learned(Meta({}, meta.alpha))
+    groups = [{"params": theta, "share": 1.0}, {"params": alpha, "share": settings.alpha_rate}]
+    return torch.optim.Adam([group for group in groups if group["params"]], lr=settings.rate, fused=True)
 
 
 def _descend(
@@ -108,12 +127,15 @@ def _descend(
     learned = learner.learned(state.meta)
     losses = []
     for iteration in range(state.iteration, state.iteration + iterations):
-        adam.param_groups[0]["lr"] = settings.rate * scheduled(settings, iteration)
+        for group in adam.param_groups:
+            group["lr"] = settings.rate * group["share"] * scheduled(settings, iteration)
         batch = distribution.sample(settings.meta_batch, state.tasks).to(learned[0].device)
         with torch.no_grad():
             gradients, loss = gradient(state.meta, batch)
         for tensor, tensor_gradient in zip(learned, learner.learned(gradients), strict=True):
             tensor.grad = tensor_gradient
+        if settings.clip:
+            torch.nn.utils.clip_grad_norm_(learned, settings.clip)
         adam.step()
         losses.append(loss)
     state.iteration += iterations

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from components.parameters import Training, to_json
 from components.progress import Progress, progress
 from components.tracking import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
+from components.train.launch import launch, processes
 from components.train.states import KeptState, code_digest, open_state
 from components.train.stopping import checked
 from metasgd.adaptation import Learner, Meta
@@ -23,6 +25,7 @@ from metasgd.checkpoint import save_checkpoint
 from metasgd.configuration import TrpoSettings
 from metasgd.evaluation import score
 from metasgd.loop import Outcome, Point, Resume, TrainingDivergedError, Watch
+from metasgd.parallel import ALONE, Workers, joined
 from metasgd.policy_adaptation import mean_returns
 from metasgd.reinforcement import meta_train_policy
 from metasgd.resume import SavedState
@@ -36,16 +39,34 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
 
     state: a file that keeps the training's whole state until it is over, in place of those of
         `components.train.stores`: a repeated call continues from there.
+    Where several processes train (`components.train.launch`), one of them writes.
     Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
     Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
     """
-    with stoppable() as stop:
+    if (count := processes(training.train)) > 1:
+        launch(count, train, training, episodes, output, state)
+        return
+    with stoppable() as stop, joined(training.train.device) as workers:
         data = load_episodes(episodes)
         learner = Learner.build(data.problem, training.network, training.learner)
+        if not workers.leads:
+            _follow(learner, data, training, workers, stop)
+            return
         name = f"{training.experiment} {training.algorithm} seed {training.seed}"
         _say_strategy(training, name)
         with open_state(name, _identity(training, data), state) as kept:
-            _train(learner, data, training, name, kept, stop, output)
+            _train(learner, data, training, name, kept, stop, output, workers)
+
+
+def _follow(learner: Learner, data: Episodes, training: Training, workers: Workers, stop: Stop) -> None:
+    """Compute this process's share of every meta-batch, and leave all else to the one that leads."""
+    if isinstance(training.train, TrpoSettings):
+        return
+    with suppress(TrainingDivergedError):
+        meta_train(
+            learner, checked(data.train, stop.check), lambda meta: 0.0, training.train, training.seed,
+            workers=workers,
+        )  # fmt: skip
 
 
 def _train(
@@ -56,6 +77,7 @@ def _train(
     kept: KeptState,
     stop: Stop,
     output: Path,
+    workers: Workers,
 ) -> None:
     # The state comes first: it is safe before the tracking store, which may be slow, is told of the end.
     with open_run(data.tasks.kind, name, _tags(training, data)) as run, kept.lasting(name, stop):
@@ -65,7 +87,9 @@ def _train(
             watch.repeat(kept.found)
         try:
             with progress(name, training.train.iterations) as watch.bar:
-                outcome = fit(learner, data, training, watch=watch, resume=kept, check=stop.check)
+                outcome = fit(
+                    learner, data, training, watch=watch, resume=kept, check=stop.check, workers=workers
+                )
         except TrainingDivergedError as error:
             _write(output, learner, error.outcome, training, data, run, kept.seconds)
             raise
@@ -81,6 +105,7 @@ def fit(
     watch: Watch,
     resume: Resume | None = None,
     check: Callable[[], None] = lambda: None,
+    workers: Workers = ALONE,
 ) -> Outcome:
     """Meta-train by the algorithm for this kind of task. Raises TrainingDivergedError.
 
@@ -94,7 +119,7 @@ def fit(
             shots=shots, queries=queries, watch=watch, resume=resume,
         )  # fmt: skip
     tasks = checked(data.train, check)
-    return meta_train(learner, tasks, validate, settings, seed, watch=watch, resume=resume)
+    return meta_train(learner, tasks, validate, settings, seed, watch=watch, resume=resume, workers=workers)
 
 
 def validation_score(learner: Learner, data: Episodes) -> Callable[[Meta], float]:

@@ -30,6 +30,7 @@ ALPHAS = ("per-parameter", "scalar", "fixed", "none")
 def learner_settings(alpha: Any = "per-parameter", **changes: Any) -> LearnerSettings:
     settings: dict[str, Any] = {
         "start": (0.01, 0.05),
+        "layers": {},
         "order": "second",
         "steps": 1,
         "test_steps": 1,
@@ -78,10 +79,13 @@ def training_settings(**changes: Any) -> TrainingSettings:
         "iterations": 12,
         "meta_batch": 3,
         "rate": 0.01,
+        "alpha_rate": 1.0,
         "schedule": "constant",
+        "clip": 0.0,
         "validate_every": 4,
         "select": "last",
         "threads": 1,
+        "processes": 1,
         "chunk": 0,
         "compile_from": 1_000_000,
         "device": "cpu",

@@ -50,7 +50,7 @@ def test_every_module_imports_without_the_pipelines_libraries() -> None:
 import torch
 from metasgd.adaptation import Learner, Problem
 from metasgd.configuration import LearnerSettings, MlpSettings
-settings = LearnerSettings("per-parameter", (0.1, 0.1), "second", 1, 1, True)
+settings = LearnerSettings("per-parameter", (0.1, 0.1), {}, "second", 1, 1, True)
 learner = Learner.build(Problem("regression", (1,), 1), MlpSettings("mlp", (4,)), settings)
 meta = learner.initial(torch.Generator().manual_seed(1))
 print(len(learner.adapt(meta, torch.ones(2, 1), torch.ones(2, 1))))

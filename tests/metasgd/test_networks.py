@@ -39,13 +39,12 @@ def by_torch(settings: ConvNetSettings, theta: Parameters, x: Tensor) -> Tensor:
     return F.linear(x, theta["classifier.weight"].T, theta["classifier.bias"])
 
 
-@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 7), (5, 8), (1, 2)])
-def test_patch_product_is_a_convolution(stride: int, height: int, width: int) -> None:
-    """A matrix product over 3x3 patches is the zero-padded convolution, for even and odd sizes."""
+def test_patch_product_is_a_convolution(height: int, width: int) -> None:
+    """A matrix product over 3x3 patches is the zero-padded, strided convolution, for even and odd sizes."""
     x, weight = pictures(2, 3, height, width), pictures(27, 4, seed=2)
-    product = _patches(x.permute(0, 2, 3, 1), stride) @ weight
-    expected = F.conv2d(x, native(weight), stride=stride, padding=1)
+    product = _patches(x.permute(0, 2, 3, 1)) @ weight
+    expected = F.conv2d(x, native(weight), stride=2, padding=1)
     torch.testing.assert_close(product.permute(0, 3, 1, 2), expected, rtol=1e-5, atol=1e-5)
 
 

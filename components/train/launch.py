@@ -1,0 +1,52 @@
+"""A training in several processes: one per GPU of the pod, or as many as `train.processes` says."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from components.command import StepFailedError
+from metasgd.configuration import TrainingSettings, TrpoSettings
+from metasgd.errors import InputError
+from metasgd.loop import pick_device
+
+
+def processes(settings: TrainingSettings | TrpoSettings) -> int:
+    """How many to start: 1 within one that was started so, and for meta-training by reinforcement."""
+    if isinstance(settings, TrpoSettings) or "TORCHELASTIC_RUN_ID" in os.environ:
+        return 1
+    if settings.processes:
+        return settings.processes
+    if pick_device(settings.device).type != "cuda":
+        return 1
+    gpus = range(1, torch.cuda.device_count() + 1)
+    return max(count for count in gpus if settings.meta_batch % count == 0)
+
+
+def launch(count: int, function: Callable[..., None], *arguments: Any) -> None:
+    """What `torchrun` does: the function in `count` processes.
+
+    Raises InputError as the first that failed did, and StepFailedError for any other failure.
+    """
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=count, run_id="metasgd", max_restarts=0,
+        rdzv_backend="c10d", rdzv_endpoint="localhost:0", monitor_interval=0.1,
+    )  # fmt: skip
+    try:
+        elastic_launch(config, _recorded)(function, *arguments)
+    except ChildFailedError as error:
+        kind, _, reason = error.get_first_failure()[1].message.partition(": ")
+        bad_input = any(kind == known.__name__ for known in _with_subclasses(InputError))
+        raise (InputError if bad_input else StepFailedError)(reason) from None
+
+
+@record
+def _recorded(function: Callable[..., None], *arguments: Any) -> None:
+    function(*arguments)
+
+
+def _with_subclasses(kind: type[Exception]) -> list[type[Exception]]:
+    return [kind, *(known for own in kind.__subclasses__() for known in _with_subclasses(own))]
