@@ -1,11 +1,13 @@
 """A training in several processes: one per GPU of the pod, or as many as `train.processes` says."""
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure, record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from components.command import StepFailedError
@@ -35,12 +37,25 @@ def launch(count: int, function: Callable[..., None], *arguments: Any) -> None:
         min_nodes=1, max_nodes=1, nproc_per_node=count, run_id="metasgd", max_restarts=0,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", monitor_interval=0.1,
     )  # fmt: skip
+    logging.getLogger("torch.distributed.elastic").setLevel(
+        logging.CRITICAL
+    )  # it would repeat what is raised
     try:
         elastic_launch(config, _recorded)(function, *arguments)
     except ChildFailedError as error:
-        kind, _, reason = error.get_first_failure()[1].message.partition(": ")
-        bad_input = any(kind == known.__name__ for known in _with_subclasses(InputError))
-        raise (InputError if bad_input else StepFailedError)(reason) from None
+        raise _raised(error.get_first_failure()[1]) from None
+
+
+def _raised(failure: ProcessFailure) -> Exception:
+    """The error of a process; the traceback of one that nobody expected is printed."""
+    said = failure.error_file_data.get("message", failure.message)
+    if isinstance(said, str):  # it was killed
+        return StepFailedError(said)
+    kind, _, reason = said["message"].partition(": ")
+    if any(kind == known.__name__ for known in _with_subclasses(InputError)):
+        return InputError(reason)
+    print(said["extraInfo"]["py_callstack"], file=sys.stderr)
+    return StepFailedError(said["message"])
 
 
 @record

@@ -98,12 +98,14 @@ def test_overrides_reach_every_kind_of_value() -> None:
         "promote.dry_run=true",
         "tasks.stored.test_shots=[1]",
         "network.hidden=[]",
+        "algorithms.meta-sgd.layers={linear2: [0.01, 0.02]}",
         "train.rate=1",
         "train.rate=2",
     )
     assert experiment.compare == ["maml", "meta-sgd", "from-scratch"]
     assert experiment.algorithms["maml"].start == (0.2, 0.3)
     assert experiment.algorithms["maml"].alpha == "fixed"
+    assert experiment.algorithms["meta-sgd"].layers == {"linear2": (0.01, 0.02)}
     assert experiment.promote.dry_run
     assert experiment.tasks.stored.test_shots == [1]
     assert experiment.network.hidden == ()  # type: ignore[union-attr]
@@ -112,7 +114,7 @@ def test_overrides_reach_every_kind_of_value() -> None:
 
 def test_an_algorithm_of_ones_own() -> None:
     """Only the algorithms may gain names; one that is given in full can be compared."""
-    own = "{alpha: scalar, start: [0.1, 0.1], order: first, steps: 2, test_steps: 2, trained: true}"
+    own = "{alpha: scalar, start: [1, 1], layers: {}, order: first, steps: 2, test_steps: 2, trained: true}"
     experiment = load(f"algorithms.mine={own}", "compare=[mine]")
     assert [training.learner.order for training in experiment.trainings([1])] == ["first"]
     assert "algorithms.half.start: Field required" in refused("algorithms.half.alpha=scalar")

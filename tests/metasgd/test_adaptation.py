@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.func import vmap
 
 from metasgd.adaptation import Learner, Meta, Problem, inner_step
+from metasgd.errors import InputError
 from metasgd.meta_gradient import MetaGradient, adjoint, chunk_size, in_pieces, meta_gradient
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
-from metasgd.training import meta_train
+from metasgd.training import compiled_gradient, eager_gradient, has_compiler, meta_train
 from tests.metasgd.small import (
     ALPHAS,
     as_double,
@@ -168,19 +169,42 @@ def test_meta_gradient_equals_plain_autograd(
     assert not torch.allclose(found["second"].theta[name], found["first"].theta[name], rtol=1e-3)
 
 
-@BOTH
-def test_meta_gradient_of_pictures_equals_plain_autograd(method: Callable[[Learner], MetaGradient]) -> None:
-    """So through convolution, batch norm, pooling and cross-entropy, whose second derivatives count."""
+HALVINGS = pytest.mark.parametrize("halving", ["strides", "pooling"])
+
+
+def pictures_learner(halving: str, blocks: int = 2) -> tuple[Learner, Batch]:
+    """Two classes of small pictures, and three tasks of them."""
     problem = Problem("classification", (1, 6, 6), 2)
-    network = convnet_settings(halving="pooling", transductive=False)
+    network = convnet_settings(blocks=blocks, halving=halving, transductive=False)
     learner = Learner.build(problem, network, learner_settings(start=(0.4, 0.4)))
     noise = generator(3, "pictures")
     labels = torch.arange(2).repeat_interleave(2).expand(3, -1)
     pictures = [torch.rand((3, 4, 1, 6, 6), generator=noise, dtype=torch.float64) for _ in range(2)]
-    batch = Batch(pictures[0], labels, pictures[1], labels)
+    return learner, Batch(pictures[0], labels, pictures[1], labels)
+
+
+@BOTH
+@HALVINGS
+def test_meta_gradient_of_pictures_equals_plain_autograd(
+    halving: str, method: Callable[[Learner], MetaGradient]
+) -> None:
+    """So through convolution, batch norm, pooling and cross-entropy, whose second derivatives count."""
+    learner, batch = pictures_learner(halving)
     meta = as_double(start(learner))
     gradients, _ = method(learner)(meta, batch)
     close(gradients, by_autograd(learner, meta, batch, create_graph=True), 1e-9)
+
+
+@HALVINGS
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler and Python's headers")
+def test_the_compiled_meta_gradient_of_pictures(halving: str) -> None:
+    """What long trainings run, and what short ones do, give plain autograd's result."""
+    learner, batch = pictures_learner(halving, blocks=1)
+    meta = as_double(start(learner))
+    expected = by_autograd(learner, meta, batch, create_graph=True)
+    for strategy in (compiled_gradient, eager_gradient):
+        with torch.no_grad():
+            close(strategy(learner, 0)(meta, batch)[0], expected, 1e-9)
 
 
 def test_the_adjoint_of_no_step_is_the_gradient() -> None:
@@ -320,3 +344,15 @@ def test_alpha_starts_at_one_value_of_its_range(alpha: Any) -> None:
     assert all(len(rate.unique()) == 1 and 0.005 <= float(rate[0]) <= 0.1 for rate in rates)
     assert len({float(rate[0]) for rate in rates}) == 20
     assert len(rates[0]) == (25 if alpha == "per-parameter" else 1)  # 8 + 8 + 8 + 1
+
+
+def test_alpha_of_a_layer_starts_in_its_own_range() -> None:
+    """Both tensors of a layer that is named; the others as ever. A layer that is not there is refused."""
+    learner = sine_learner(layers={"linear1": (0.5, 0.5)}, start=(0.01, 0.01))
+    for name, value in start(learner).alpha.items():
+        expected = 0.5 if name.startswith("linear1.") else 0.01
+        torch.testing.assert_close(value, torch.full_like(value, expected))
+    with pytest.raises(InputError, match="layers names 'conv7'; expected some of linear0, linear1"):
+        start(sine_learner(layers={"conv7": (0.5, 0.5)}))
+    with pytest.raises(ValueError, match="only an alpha per parameter has layers"):
+        sine_learner("scalar", layers={"linear1": (0.5, 0.5)})

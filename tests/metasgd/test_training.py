@@ -1,5 +1,7 @@
 """Meta-training: repeatable bit for bit, resumable, and it learns."""
 
+import gc
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -308,3 +310,53 @@ def test_adam_moves_by_the_scheduled_rate() -> None:
     constant, cosine = moves("constant"), moves("cosine")
     assert constant[0] == cosine[0] == pytest.approx(0.01, rel=1e-3)
     assert cosine[3] < 0.3 * constant[3]
+
+
+def moved(**changes: object) -> tuple[float, float]:
+    """How far one iteration moves a bias of theta, and its alpha."""
+    learner = sine_learner(start=(0.01, 0.01))
+    begun = start(learner)
+    settings = training_settings(iterations=1, validate_every=1, rate=0.01, **changes)
+    ended = meta_train(learner, sinusoid(), lambda meta: 0.0, settings, seed=1).meta
+    theta, alpha = (
+        float((after["linear1.bias"] - before["linear1.bias"]).abs())
+        for after, before in zip(ended, begun, strict=True)
+    )
+    return theta, alpha
+
+
+def test_alpha_has_a_rate_of_its_own() -> None:
+    """As a multiple of theta's; Adam's first move is the rate. At 0, alpha stays where it starts."""
+    assert moved() == pytest.approx((0.01, 0.01), rel=1e-3)
+    assert moved(alpha_rate=0.1) == pytest.approx((0.01, 0.001), rel=1e-3)
+    assert moved(alpha_rate=0.0) == pytest.approx((0.01, 0.0), rel=1e-3)
+
+
+def test_the_meta_gradient_is_clipped() -> None:
+    """To a norm beside which Adam's epsilon of 1e-8 is large; a large bound does nothing."""
+    theta, _ = moved(clip=1e-9)
+    assert 0 < theta < 0.001
+    assert moved(clip=1e9) == moved()
+
+
+@pytest.mark.parametrize("compile_from", [1, 1_000_000])
+def test_memory_is_flat(compile_from: int) -> None:
+    """As many tensors after thousands of iterations as after a fifth of them, and less than 4 MB more."""
+    iterations = 5000 if compile_from == 1 else 2000
+    learner = sine_learner()
+    seen: dict[int, tuple[int, int]] = {}
+
+    def watch(point: Point) -> None:
+        if point.iteration * 5 % iterations == 0:
+            gc.collect()
+            tensors = sum(issubclass(type(value), torch.Tensor) for value in gc.get_objects())
+            seen[point.iteration] = tensors, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    settings = training_settings(
+        iterations=iterations, validate_every=iterations // 10, meta_batch=1, compile_from=compile_from
+    )
+    run(learner, settings, watch=watch)
+    (first, first_peak), *_, (last, last_peak) = seen.values()
+    assert len(seen) == 5
+    assert last == first
+    assert last_peak - first_peak < 4096  # KiB
