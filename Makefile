@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+BENCH := .venv-bench
 RUN := $(VENV)/bin/python
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
@@ -27,7 +28,7 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev pipeline-run pipeline-compile pipeline-schedule image image-push test test-slow lint \
-  format data tune repro ui rollback lock clean
+  bench format data tune repro ui rollback lock clean
 
 LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
   $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
@@ -60,6 +61,9 @@ test: setup-dev  ## Run the test suite
 
 test-slow: setup-dev  ## Kill a training at random moments, twenty times
 	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/test_states.py -k killed
+
+bench: $(BENCH)/.installed  ## Time the meta-gradient against other libraries, into docs/performance.md: WORKLOADS="sine-4" ROUNDS=7
+	@$(BENCH)/bin/python -m benchmarks.engine $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint: setup-dev  ## Check style and types
 	@$(RUN) -m ruff format --check .
@@ -96,11 +100,13 @@ lock:  ## Lock the requirements anew, with hashes
 	  pyproject.toml --extra pipeline --extra dev -c requirements.txt -o requirements-dev.txt
 	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	  pyproject.toml --extra steps -c requirements.txt -o docker/requirements.txt
+	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra bench -c requirements.txt -o requirements-bench.txt
 	@grep '^uv==' requirements.txt | cut -d' ' -f1 | $(RUN) -m uv pip compile -q --universal --generate-hashes \
 	  --no-emit-index-url --python-version 3.11 --no-header - -o requirements-uv.txt
 
 clean:  ## Delete the environment and everything that runs left behind
-	rm -rf $(VENV) .local artifacts
+	rm -rf $(VENV) $(BENCH) .local artifacts
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -113,6 +119,11 @@ $(VENV)/.installed: requirements.txt $(VENV)/.uv
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(RUN) -m uv pip install -q --python $(RUN) --require-hashes -r $<
+	@touch $@
+
+$(BENCH)/.installed: requirements-bench.txt $(VENV)/.uv
+	@$(PYTHON) -m venv $(BENCH)
+	@$(RUN) -m uv pip install -q --python $(BENCH)/bin/python --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.uv: requirements-uv.txt
