@@ -2,15 +2,17 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure, record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from components.command import StepFailedError
+from components.command import StepFailedError, Terminated
 from metasgd.configuration import TrainingSettings, TrpoSettings
 from metasgd.errors import InputError
 from metasgd.loop import pick_device
@@ -31,7 +33,8 @@ def processes(settings: TrainingSettings | TrpoSettings) -> int:
 def launch(count: int, function: Callable[..., None], *arguments: Any) -> None:
     """What `torchrun` does: the function in `count` processes.
 
-    Raises InputError as the first that failed did, and StepFailedError for any other failure.
+    Raises InputError as the first that failed did, StepFailedError for any other failure, and Terminated or
+    KeyboardInterrupt when a signal ended them.
     """
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=count, run_id="metasgd", max_restarts=0,
@@ -42,6 +45,8 @@ def launch(count: int, function: Callable[..., None], *arguments: Any) -> None:
     )  # it would repeat what is raised
     try:
         elastic_launch(config, _recorded)(function, *arguments)
+    except SignalException as error:
+        raise (KeyboardInterrupt if error.sigval == signal.SIGINT else Terminated) from None
     except ChildFailedError as error:
         raise _raised(error.get_first_failure()[1]) from None
 
@@ -60,7 +65,11 @@ def _raised(failure: ProcessFailure) -> Exception:
 
 @record
 def _recorded(function: Callable[..., None], *arguments: Any) -> None:
-    function(*arguments)
+    try:
+        function(*arguments)
+    except (KeyboardInterrupt, Terminated) as end:  # the launcher had the signal too, and ends all
+        if str(end):  # only the one that leads kept anything
+            print(end, flush=True)
 
 
 def _with_subclasses(kind: type[Exception]) -> list[type[Exception]]:

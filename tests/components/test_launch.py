@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.command import TERMINATED
 from components.train.launch import processes
 from components.train.step import CURVE, RUN, train
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
@@ -45,12 +46,11 @@ def assert_close(checkpoint: Path, other: Path) -> None:
 
 
 def command(lane: Lane, output: Path, *overrides: str) -> list[str]:
-    """`torchrun`, as a user types it."""
+    """The step, as a user types it."""
     settings = [word for text in (*TINY, *SHARED, *overrides) for word in ("--set", text)]
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     step = ["-m", "components.train", "--experiment", "sinusoid-5shot", "--algorithm", "meta-sgd"]
     places = ["--params", str(PARAMS), "--episodes", str(lane.episodes), "--output", str(output)]
-    return [*start, *step, *places, *settings]
+    return [*step, *places, *settings]
 
 
 def environment() -> dict[str, str]:
@@ -69,13 +69,14 @@ def test_train_starts_the_processes_itself(lane: Lane, capfd: pytest.CaptureFixt
 def test_torchrun_gives_the_result_of_one_process(lane: Lane) -> None:
     """Two processes of two tasks each, started as a user does."""
     output = lane.root / "checkpoints" / "torchrun"
-    subprocess.run(command(lane, output), env=environment(), check=True, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([*torchrun, *command(lane, output)], env=environment(), check=True, capture_output=True)
     assert_close(output, lane.checkpoint())
 
 
 @contextmanager
 def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Until SIGTERM, which torchrun hands to its processes, has ended it."""
+    """Until SIGTERM, which is handed to all processes, has ended it."""
     with subprocess.Popen(
         words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -88,14 +89,15 @@ def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
 def test_processes_continue_from_the_state_of_one(lane: Lane) -> None:
     """The one that leads keeps the state, and tells the others where to continue."""
     output, state = lane.root / "checkpoints" / "stopped", lane.root / "state"
-    endless = ("train.iterations=1000000", "train.validate_every=10")
-    words = [*command(lane, output, *endless), "--state", str(state)]
+    endless = ("train.processes=2", "train.iterations=1000000", "train.validate_every=10")
+    words = [sys.executable, *command(lane, output, *endless), "--state", str(state)]
     with started(words) as process:
         assert process.stdout is not None
         next(line for line in process.stdout if "::progress::" in line)
         process.terminate()
         said = process.stdout.read()
-    assert process.returncode
+    assert process.returncode == TERMINATED
+    assert "Traceback" not in said
     kept = re.search(r"the state of iteration (\d+) is kept, and the same command continues", said)
     assert kept, said
     with started(words) as process:

@@ -4,7 +4,6 @@ import gc
 import resource
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,14 @@ import torch
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.errors import CheckpointError, InputError
-from metasgd.evaluation import predictions, score
-from metasgd.loop import Outcome, Point, TrainingDivergedError, pick_device, scheduled
+from metasgd.evaluation import score
+from metasgd.loop import Outcome, Point, TrainingDivergedError, pick_device
 from metasgd.resume import ResumeFile
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from metasgd.tasks.sinusoid import Sinusoid
 from metasgd.training import compiles, has_compiler, meta_train
-from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings, trpo_settings
+from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
 
 SETTINGS = training_settings()
 
@@ -243,21 +242,6 @@ def test_meta_sgd_learns_to_adapt_in_one_step() -> None:
     assert after < 0.7 * untrained
 
 
-def test_scores_are_those_of_each_task_alone() -> None:
-    """score() [tasks, steps + 1] is the mean squared error of every stage, whatever shares its chunk."""
-    learner = sine_learner()
-    meta, batch = start(learner), curves(23)
-    table = score(learner, meta, batch, 2)
-    assert table.shape == (23, 3)
-    outputs = predictions(learner, meta, batch, 2)
-    assert outputs.shape == (23, 3, 10, 1)
-    expected = (outputs - batch.query_y.unsqueeze(1)).square().mean(dim=(2, 3))
-    torch.testing.assert_close(table, expected)
-    alone = learner.adapt(meta, batch.support_x[22], batch.support_y[22], 2)
-    last = learner.predict(alone, batch.query_x[22], batch.support_x[22])
-    torch.testing.assert_close(outputs[22, 2], last, rtol=1e-5, atol=1e-6)
-
-
 def test_tasks_of_training_are_decided_by_the_seed_alone() -> None:
     """Learners with different alpha meet the same tasks: the stream of tasks is not that of theta."""
     drawn: dict[str, list[Batch]] = {"per-parameter": [], "none": []}
@@ -281,62 +265,6 @@ def test_device_auto_is_what_there_is() -> None:
     """auto is CUDA where there is any; a name is taken as it is."""
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert pick_device("cpu").type == "cpu"
-
-
-def test_the_outer_step_follows_its_schedule() -> None:
-    """Adam's rate and TRPO's bound: constant, or on a cosine over 4 iterations 1, 0.85355, 0.5, 0.14645."""
-    for settings in (training_settings, trpo_settings):
-        constant, cosine = (settings(iterations=4, schedule=schedule) for schedule in ("constant", "cosine"))
-        assert [scheduled(constant, iteration) for iteration in range(4)] == [1.0] * 4
-        shares = [scheduled(cosine, iteration) for iteration in range(4)]
-        assert shares == pytest.approx([1, 0.85355, 0.5, 0.14645], rel=1e-4)
-
-
-def test_adam_moves_by_the_scheduled_rate() -> None:
-    """At first by the rate, whatever the gradient: the first of 4 iterations, and the last of a cosine's."""
-    learner = sine_learner("none")
-
-    def moves(schedule: str) -> list[float]:
-        thetas = [start(learner).theta["linear1.bias"].clone()]
-
-        def validate(meta: Meta) -> float:
-            thetas.append(meta.theta["linear1.bias"].clone())
-            return 0.0
-
-        settings = training_settings(iterations=4, validate_every=1, rate=0.01, schedule=schedule)
-        meta_train(learner, sinusoid(), validate, settings, seed=1)
-        return [float((after - before).abs()) for before, after in pairwise(thetas)]
-
-    constant, cosine = moves("constant"), moves("cosine")
-    assert constant[0] == cosine[0] == pytest.approx(0.01, rel=1e-3)
-    assert cosine[3] < 0.3 * constant[3]
-
-
-def moved(**changes: object) -> tuple[float, float]:
-    """How far one iteration moves a bias of theta, and its alpha."""
-    learner = sine_learner(start=(0.01, 0.01))
-    begun = start(learner)
-    settings = training_settings(iterations=1, validate_every=1, rate=0.01, **changes)
-    ended = meta_train(learner, sinusoid(), lambda meta: 0.0, settings, seed=1).meta
-    theta, alpha = (
-        float((after["linear1.bias"] - before["linear1.bias"]).abs())
-        for after, before in zip(ended, begun, strict=True)
-    )
-    return theta, alpha
-
-
-def test_alpha_has_a_rate_of_its_own() -> None:
-    """As a multiple of theta's; Adam's first move is the rate. At 0, alpha stays where it starts."""
-    assert moved() == pytest.approx((0.01, 0.01), rel=1e-3)
-    assert moved(alpha_rate=0.1) == pytest.approx((0.01, 0.001), rel=1e-3)
-    assert moved(alpha_rate=0.0) == pytest.approx((0.01, 0.0), rel=1e-3)
-
-
-def test_the_meta_gradient_is_clipped() -> None:
-    """To a norm beside which Adam's epsilon of 1e-8 is large; a large bound does nothing."""
-    theta, _ = moved(clip=1e-9)
-    assert 0 < theta < 0.001
-    assert moved(clip=1e9) == moved()
 
 
 @pytest.mark.parametrize("compile_from", [1, 1_000_000])
