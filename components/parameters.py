@@ -155,6 +155,14 @@ class Training:
     train: TaggedTraining
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Of a `Training`, what tells it from its siblings: readable whatever other parameters it had."""
+
+    algorithm: str
+    seed: int
+
+
 @dataclass(frozen=True, config=STRICT)
 class Run:
     """What `make pipeline-run` does when it is told nothing else."""

@@ -103,7 +103,8 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         if document["format"] != FORMAT:
             raise CheckpointError(f"{path}: format is {document['format']}; expected {FORMAT}")
         problem = _settings(Problem, document["problem"])
-        learner = _settings(LearnerSettings, document["learner"])
+        # Checkpoints from before layers had starts of their own say nothing of them.
+        learner = _settings(LearnerSettings, {"layers": {}, **document["learner"]})
         network = _settings(NETWORKS[document["network"]["kind"]], document["network"])
         return Learner.build(problem, network, learner), document["about"]
     except FileNotFoundError:

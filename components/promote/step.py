@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from components.episodes import Episodes, load_episodes
 from components.evaluate.step import gate_scores
-from components.parameters import Promotion, Training, from_json, to_json
+from components.parameters import Origin, Promotion, Training, from_json, to_json
 from components.promote.gate import Verdict, judge
 from components.promote.registry import Move, champion, fetch_checkpoint, move_champion, register
 from components.results import Comparison, Decision, Model, Result, read_json
@@ -124,11 +124,12 @@ def _champion(experiment: str, version: str, data: Episodes) -> Contender:
             f"champion {experiment} version {version} solves {learner.problem}; expected {data.problem}: "
             "give this experiment another name"
         )
-    training = from_json(Training, about["training"], f"champion {experiment}")
+    # It may be from an earlier version of the code, with other parameters.
+    origin = from_json(Origin, about["training"], f"champion {experiment}")
     gate = gate_returns if data.tasks.kind == "control" else gate_scores
     scores = gate(learner, meta, data).double().numpy()
     return Contender(
-        Model(training.algorithm, training.seed, version), scores, learner.objective.higher_is_better
+        Model(origin.algorithm, origin.seed, version), scores, learner.objective.higher_is_better
     )
 
 

@@ -113,6 +113,14 @@ def test_a_checkpoint_from_before_there_were_discounts(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path)[0].problem == learner.problem
 
 
+def test_a_checkpoint_from_before_layers_had_starts_of_their_own(tmp_path: Path) -> None:
+    """A description without them is that of a learner that has none."""
+    learner = sine_learner()
+    saved(tmp_path, learner)
+    edit(tmp_path, lambda document: document["learner"].pop("layers"))
+    assert load_checkpoint(tmp_path)[0].settings == learner.settings
+
+
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_a_reloaded_model_scores_the_same_bits(tmp_path: Path, alpha: str) -> None:
     """Scores before and after adaptation of a reloaded checkpoint are those of the one in memory."""

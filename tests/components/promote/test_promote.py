@@ -1,5 +1,6 @@
 """The promote step: every model registered, the champion replaced only on a win."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from components.scoring import THREADS
 from components.tracking import open_run
 from components.train.step import RUN
 from metasgd.adaptation import Learner, Problem
-from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import InputError
 from metasgd.seeds import generator
 from tests.components.lane import artifacts, experiment, read
@@ -159,6 +160,30 @@ def test_the_champion_is_scored_on_this_runs_tasks(contest: Contest) -> None:
         for path in (contest.folder / "meta-sgd-1", challenger)
     ]
     assert decision.comparisons[0].mean_difference == pytest.approx(float((scores[0] - scores[1]).mean()))
+
+
+def test_a_champion_of_an_earlier_version_is_met(contest: Contest) -> None:
+    """Without the parameters that came later, in its training and its learner, it defends its place."""
+    contest.promote(contest.contender(MIDDLING, seed=1))
+    registered = [
+        path
+        for path in contest.gate.root.rglob(f"data/checkpoint/{ABOUT}")
+        if contest.name in path.read_text()
+    ]
+    for path in registered:
+        document = read(path)
+        training = json.loads(document["about"]["training"])
+        for section, key in ((document["learner"], "layers"), (training["train"], "alpha_rate")):
+            del section[key]
+        del training["learner"]["layers"]
+        document["about"]["training"] = json.dumps(training)
+        path.write_text(json.dumps(document))
+    assert registered
+    decision = contest.promote(contest.contender(BAD, seed=2))
+    champion = decision.comparisons[0].champion
+    assert champion is not None
+    assert (champion.algorithm, champion.seed) == ("meta-sgd", 1)
+    assert contest.champion == "1"
 
 
 def test_gate_scores_decide_their_threads_themselves(gate: Gate) -> None:
