@@ -13,7 +13,9 @@ from benchmarks.engine.worker import Worker
 from benchmarks.engine.workloads import Arrays, Workload
 
 OURS, REFERENCE = "metasgd", "textbook"
-TOLERANCE = 1e-3  # of a tensor's norm: single precision through two passes of batch norm
+# Of a tensor's norm. In single precision a ReLU of thousands may fall on its other side: on Omniglot with 15
+# queries, that takes the textbook's gradients 2e-3 away from its own in double precision.
+TOLERANCE = 5e-3
 SECONDS = 1.0  # that a library runs for in every round, at least
 MULTIPLE = 50  # sine's iterations come in such numbers: JAX takes them at once
 
