@@ -234,7 +234,7 @@ class TrainingSettings(Settings):
     processes: that share a meta-batch (`metasgd.parallel`), or 0 for one per GPU, and one without any;
         the result is the same to rounding.
     chunk: tasks of a meta-batch whose gradients are computed at once: a divisor of meta_batch, or 0 for
-        what is fastest (`metasgd.meta_gradient.chunk_size` where compiled, all where not). Fewer need less
+        what is fastest (`metasgd.engine.chunk_size` where compiled, all where not). Fewer need less
         memory; the result is the same to rounding.
     compile_from: runs of at least this many iterations compile the meta-gradient with
         torch.compile; shorter ones would spend more time compiling than they save.

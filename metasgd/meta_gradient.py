@@ -7,7 +7,6 @@ kept, and in the first step, where all tasks share theta, their products are one
 the two; eagerly its many small transforms cost more than they save.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
@@ -19,10 +18,6 @@ from torch.func import grad, grad_and_value, jvp, vjp, vmap
 from metasgd.adaptation import Learner, Meta, inner_step
 from metasgd.networks import Parameters
 from metasgd.tasks import Batch
-
-# Numbers in the examples of the tasks that are worked on at once. A CPU's should stay near its caches:
-# inside the network, the patches of a picture are some fifty times its size.
-NUMBERS_ON_CPU, NUMBERS_ON_CUDA = 2**16, 2**24
 
 MetaGradient = Callable[[Meta, Batch], tuple[Meta, Tensor]]
 
@@ -57,10 +52,10 @@ def adjoint(learner: Learner) -> MetaGradient:
             push, pushed_alpha, direction = pull(thetas[number], steps[number][0], push)
             if shared:
                 push = _summed(push)
-            toward_alpha = _plus(toward_alpha, _summed(pushed_alpha))
+            toward_alpha = plus(toward_alpha, _summed(pushed_alpha))
             if learner.settings.order == "second":
-                push = _plus(push, _hessian_product(learner, thetas[number], direction, x, y, shared))
-        return _divided(Meta(push, toward_alpha), len(x)), losses.mean()
+                push = plus(push, _hessian_product(learner, thetas[number], direction, x, y, shared))
+        return divided(Meta(push, toward_alpha), len(x)), losses.mean()
 
     return gradient
 
@@ -112,7 +107,7 @@ def _load_forward_mode() -> None:
         jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
-def _plus(one: Parameters, other: Parameters) -> Parameters:
+def plus(one: Parameters, other: Parameters) -> Parameters:
     return {name: value + other[name] for name, value in one.items()}
 
 
@@ -120,41 +115,5 @@ def _summed(parameters: Parameters) -> Parameters:
     return {name: value.sum(0) for name, value in parameters.items()}
 
 
-def _divided(meta: Meta, count: int) -> Meta:
+def divided(meta: Meta, count: int) -> Meta:
     return Meta(*({name: value / count for name, value in part.items()} for part in meta))
-
-
-def in_pieces(gradient: MetaGradient, chunk: int) -> MetaGradient:
-    """The gradient of a meta-batch, `chunk` tasks at a time: memory for that many, the same mean to rounding.
-
-    chunk: tasks, or less where they do not divide the meta-batch; 0 for `chunk_size`.
-    """
-
-    def whole(meta: Meta, batch: Batch) -> tuple[Meta, Tensor]:
-        count = len(batch.query_x)
-        tasks = math.gcd(chunk, count) if chunk else chunk_size(batch)
-        if tasks == count:
-            return gradient(meta, batch)
-        pieces = [
-            Batch(*piece) for piece in zip(*(torch.split(tensor, tasks) for tensor in batch), strict=True)
-        ]
-        total, loss = gradient(meta, pieces[0])
-        for piece in pieces[1:]:
-            found, piece_loss = gradient(meta, piece)
-            total, loss = Meta(*map(_plus, total, found)), loss + piece_loss
-        return _divided(total, len(pieces)), loss / len(pieces)
-
-    return whole
-
-
-def chunk_size(batch: Batch) -> int:
-    """The largest divisor of the number of tasks whose examples are few enough to be worked on in the caches.
-
-    A rule on shapes alone: the same run takes the same pieces everywhere, and so ends with the same bits.
-    """
-    count = len(batch.query_x)
-    task = (batch.support_x.numel() + batch.query_x.numel()) // count
-    most = NUMBERS_ON_CUDA if batch.query_x.is_cuda else NUMBERS_ON_CPU
-    return max(
-        chunk for chunk in range(1, count + 1) if count % chunk == 0 and (chunk == 1 or chunk * task <= most)
-    )

@@ -7,17 +7,14 @@ All tasks of a meta-batch run at once under `torch.func.vmap`. Two runs with one
 bits: every source of randomness is a seeded generator, and nothing is decided by timing.
 """
 
-import os
-import shutil
-import sysconfig
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
+from metasgd.engine import compiled_gradient, compiles, eager_gradient
 from metasgd.loop import (
     NotFiniteError,
     Outcome,
@@ -29,20 +26,9 @@ from metasgd.loop import (
     run,
     scheduled,
 )
-from metasgd.meta_gradient import MetaGradient, adjoint, in_pieces, meta_gradient
+from metasgd.meta_gradient import MetaGradient
 from metasgd.parallel import ALONE, Workers
 from metasgd.tasks import TaskDistribution
-
-
-def compiles(settings: TrainingSettings) -> bool:
-    """Whether this run compiles: it is long enough by its declared iterations, and a compiler is there."""
-    return settings.iterations >= settings.compile_from and has_compiler()
-
-
-def has_compiler() -> bool:
-    """torch.compile needs a C++ compiler and Python's headers."""
-    header = Path(sysconfig.get_path("include"), "Python.h")
-    return shutil.which(os.environ.get("CXX", "g++")) is not None and header.exists()
 
 
 def meta_train(
@@ -65,13 +51,18 @@ def meta_train(
     workers: the processes that share every meta-batch.
     Raises TrainingDivergedError (an InputError) when the loss stops being finite.
     """
-    torch.set_num_threads(settings.threads)
+    compiled = compiles(settings)
+    # The threads of a compiled gradient take a piece each, not each a share of every operation.
+    torch.set_num_threads(1 if compiled else settings.threads)
     state = TrainingState.start(learner, seed, pick_device(settings.device))
     adam = _adam(learner, state.meta, settings)
     state.optimiser = adam
-    compiled = compiles(settings)
-    strategy = compiled_gradient if compiled else eager_gradient
-    gradient = workers.share(learner, strategy(learner, settings.chunk))
+    gradient = workers.share(
+        learner,
+        compiled_gradient(learner, settings.chunk, settings.threads)
+        if compiled
+        else eager_gradient(learner, settings.chunk),
+    )
 
     def advance(state: TrainingState, iterations: int) -> Mapping[str, float]:
         losses = _descend(learner, distribution, gradient, settings, state, adam, iterations)
@@ -92,19 +83,6 @@ def meta_train(
         compiled=compiled,
         advice=advice,
     )
-
-
-def compiled_gradient(learner: Learner, chunk: int) -> MetaGradient:
-    """chunk: tasks at once, or 0 for what is fastest."""
-    whole = torch.compile(adjoint(learner), fullgraph=True, dynamic=False)
-    return in_pieces(whole, chunk or (0 if learner.network.vectorises else 1))
-
-
-def eager_gradient(learner: Learner, chunk: int) -> MetaGradient:
-    """chunk: tasks at once, or 0 for what is fastest."""
-    whole = meta_gradient(learner)
-    at_once = chunk == 0 and learner.network.vectorises
-    return whole if at_once else in_pieces(whole, chunk or 1)
 
 
 def _adam(learner: Learner, meta: Meta, settings: TrainingSettings) -> torch.optim.Adam:

@@ -5,8 +5,8 @@ import torch
 from benchmarks.engine.workloads import Arrays, Workload
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import ConvNetSettings, LearnerSettings, MlpSettings
+from metasgd.engine import compiled_gradient
 from metasgd.tasks import Batch
-from metasgd.training import compiled_gradient
 
 
 def learner(workload: Workload) -> Learner:
@@ -38,10 +38,11 @@ class MetaSgdTrainer:
     """See `benchmarks.engine.peers.Trainer`."""
 
     def __init__(self, workload: Workload) -> None:
+        torch.set_num_threads(1)
         self.learner = learner(workload)
         self.meta = Meta(_tensors(workload.theta()), _tensors(workload.alpha()))
         self.batch = Batch(**{name: torch.from_numpy(array) for name, array in workload.batch().items()})
-        self.gradient = compiled_gradient(self.learner, chunk=0)
+        self.gradient = compiled_gradient(self.learner, chunk=0, threads=workload.threads)
         self.learned = self.learner.learned(self.meta)
         self.adam = torch.optim.Adam(self.learned, lr=1e-3, fused=True)
 

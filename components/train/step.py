@@ -23,13 +23,14 @@ from components.train.stopping import checked
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import save_checkpoint
 from metasgd.configuration import TrpoSettings
+from metasgd.engine import compiles, has_compiler
 from metasgd.evaluation import score
 from metasgd.loop import Outcome, Point, Resume, TrainingDivergedError, Watch
 from metasgd.parallel import ALONE, Workers, joined
 from metasgd.policy_adaptation import mean_returns
 from metasgd.reinforcement import meta_train_policy
 from metasgd.resume import SavedState
-from metasgd.training import compiles, has_compiler, meta_train
+from metasgd.training import meta_train
 
 CURVE, RUN = "curve.csv", "run.json"
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metasgd.adaptation import Learner, Meta
+from metasgd.engine import compiles, has_compiler
 from metasgd.errors import CheckpointError, InputError
 from metasgd.evaluation import score
 from metasgd.loop import Outcome, Point, TrainingDivergedError, pick_device
@@ -17,7 +18,7 @@ from metasgd.resume import ResumeFile
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from metasgd.tasks.sinusoid import Sinusoid
-from metasgd.training import compiles, has_compiler, meta_train
+from metasgd.training import meta_train
 from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
 
 SETTINGS = training_settings()

@@ -1,0 +1,48 @@
+"""The meta-gradient by plain autograd, which every other way has to equal."""
+
+import pytest
+import torch
+
+from metasgd.adaptation import Learner, Meta, Problem
+from metasgd.seeds import generator
+from metasgd.tasks import Batch
+from tests.metasgd.small import convnet_settings, learner_settings
+
+HALVINGS = pytest.mark.parametrize("halving", ["strides", "pooling"])
+
+
+def pictures_learner(halving: str, blocks: int = 2) -> tuple[Learner, Batch]:
+    """Two classes of small pictures, and three tasks of them."""
+    problem = Problem("classification", (1, 6, 6), 2)
+    network = convnet_settings(blocks=blocks, halving=halving, transductive=False)
+    learner = Learner.build(problem, network, learner_settings(start=(0.4, 0.4)))
+    noise = generator(3, "pictures")
+    labels = torch.arange(2).repeat_interleave(2).expand(3, -1)
+    pictures = [torch.rand((3, 4, 1, 6, 6), generator=noise, dtype=torch.float64) for _ in range(2)]
+    return learner, Batch(pictures[0], labels, pictures[1], labels)
+
+
+def by_autograd(learner: Learner, meta: Meta, batch: Batch, create_graph: bool) -> Meta:
+    """The meta-gradient by a plain loop over tasks, with torch.autograd."""
+    leaves = Meta(*({k: v.clone().requires_grad_() for k, v in part.items()} for part in meta))
+    losses = []
+    for support_x, support_y, query_x, query_y in zip(*batch, strict=True):
+        theta = leaves.theta
+        for _ in range(learner.settings.steps):
+            loss = learner.support_loss(theta, support_x, support_y)
+            gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=create_graph)
+            rates = [leaves.alpha.get("all", leaves.alpha.get(name)) for name in theta]
+            theta = {
+                name: value - rate * gradient
+                for (name, value), rate, gradient in zip(theta.items(), rates, gradients, strict=True)
+                if rate is not None
+            }
+        outputs = learner.predict(theta, query_x, support_x)
+        losses.append(learner.objective.loss(outputs, query_y))
+    torch.stack(losses).mean().backward()
+    return Meta(*({k: v.grad for k, v in part.items() if v.grad is not None} for part in leaves))
+
+
+def close(one: Meta, other: Meta, tolerance: float) -> None:
+    for mine, theirs in zip(one, other, strict=True):
+        torch.testing.assert_close(dict(mine), dict(theirs), rtol=tolerance, atol=tolerance)
