@@ -5,6 +5,7 @@ network runs with the parameters of many tasks at once under `torch.func.vmap`.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Protocol
@@ -69,11 +70,15 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator, gain: float =
 
 @dataclass(frozen=True)
 class Mlp:
-    """Fully connected layers with ReLU between them. x: [examples, inputs]."""
+    """Fully connected layers with ReLU between them. x: [examples, inputs].
+
+    multiply: x, weight -> x @ weight.
+    """
 
     hidden: tuple[int, ...]
     inputs: int
     outputs: int
+    multiply: Callable[[Tensor, Tensor], Tensor] = torch.matmul
     vectorises: ClassVar[bool] = True
 
     def initial(self, generator: torch.Generator) -> Parameters:
@@ -88,9 +93,14 @@ class Mlp:
         x = x.flatten(1)
         last = len(self.hidden)
         for layer in range(last + 1):
-            x = x @ theta[f"linear{layer}.weight"] + theta[f"linear{layer}.bias"]
+            x = self.multiply(x, theta[f"linear{layer}.weight"]) + theta[f"linear{layer}.bias"]
             x = x.relu() if layer < last else x
         return x
+
+
+def multiplied_out(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight as a sum over products, which a compiler fuses with what is around it."""
+    return (x.unsqueeze(-1) * weight).sum(-2)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ bits: every source of randomness is a seeded generator, and nothing is decided b
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
@@ -24,10 +23,11 @@ from metasgd.loop import (
     Watch,
     pick_device,
     run,
-    scheduled,
 )
-from metasgd.meta_gradient import MetaGradient
+from metasgd.networks import Mlp
+from metasgd.outer_step import Descent, OneByOne, build_adam, rates
 from metasgd.parallel import ALONE, Workers
+from metasgd.scanned import Scanned, together
 from metasgd.tasks import TaskDistribution
 
 
@@ -55,20 +55,18 @@ def meta_train(
     # The threads of a compiled gradient take a piece each, not each a share of every operation.
     torch.set_num_threads(1 if compiled else settings.threads)
     state = TrainingState.start(learner, seed, pick_device(settings.device))
-    adam = _adam(learner, state.meta, settings)
+    adam = build_adam(learner, state.meta, settings)
     state.optimiser = adam
-    gradient = workers.share(
-        learner,
-        compiled_gradient(learner, settings.chunk, settings.threads)
-        if compiled
-        else eager_gradient(learner, settings.chunk),
-    )
+    descend = descent(learner, settings, adam, state.meta, workers)
 
     def advance(state: TrainingState, iterations: int) -> Mapping[str, float]:
-        losses = _descend(learner, distribution, gradient, settings, state, adam, iterations)
+        batches = (distribution.sample(settings.meta_batch, state.tasks) for _ in range(iterations))
+        steps = range(state.iteration, state.iteration + iterations)
+        losses = descend(state.meta, batches, rates(adam, settings, steps))
         if not losses.isfinite().all():
             first = int(losses.isfinite().int().argmin())
-            raise NotFiniteError("meta-loss", state.iteration - len(losses) + first + 1, float(losses[first]))
+            raise NotFiniteError("meta-loss", steps[first] + 1, float(losses[first]))
+        state.iteration += iterations
         return {"train_loss": float(losses.mean())}
 
     advice = "train.rate or start of alpha"
@@ -85,36 +83,21 @@ def meta_train(
     )
 
 
-def _adam(learner: Learner, meta: Meta, settings: TrainingSettings) -> torch.optim.Adam:
-    """Over theta and alpha, with a group for each; one fused kernel, which CPU and CUDA have."""
-    theta, alpha = learner.learned(Meta(meta.theta, {})), learner.learned(Meta({}, meta.alpha))
-    groups = [{"params": theta, "share": 1.0}, {"params": alpha, "share": settings.alpha_rate}]
-    return torch.optim.Adam([group for group in groups if group["params"]], lr=settings.rate, fused=True)
+def descent(
+    learner: Learner, settings: TrainingSettings, adam: torch.optim.Adam, meta: Meta, workers: Workers = ALONE
+) -> Descent:
+    """The fastest way that the declared parameters allow."""
+    if not compiles(settings):
+        gradient = eager_gradient(learner, settings.chunk)
+    elif _scans(learner, settings, meta, workers):
+        return Scanned(learner, settings, adam)
+    else:
+        gradient = compiled_gradient(learner, settings.chunk, settings.threads)
+    return OneByOne(learner, workers.share(learner, gradient), settings, adam)
 
 
-def _descend(
-    learner: Learner,
-    distribution: TaskDistribution,
-    gradient: MetaGradient,
-    settings: TrainingSettings,
-    state: TrainingState,
-    adam: torch.optim.Adam,
-    iterations: int,
-) -> Tensor:
-    """Some iterations; returns their losses [iterations], read from the device only at the end."""
-    learned = learner.learned(state.meta)
-    losses = []
-    for iteration in range(state.iteration, state.iteration + iterations):
-        for group in adam.param_groups:
-            group["lr"] = settings.rate * group["share"] * scheduled(settings, iteration)
-        batch = distribution.sample(settings.meta_batch, state.tasks).to(learned[0].device)
-        with torch.no_grad():
-            gradients, loss = gradient(state.meta, batch)
-        for tensor, tensor_gradient in zip(learned, learner.learned(gradients), strict=True):
-            tensor.grad = tensor_gradient
-        if settings.clip:
-            torch.nn.utils.clip_grad_norm_(learned, settings.clip)
-        adam.step()
-        losses.append(loss)
-    state.iteration += iterations
-    return torch.stack(losses).cpu()
+def _scans(learner: Learner, settings: TrainingSettings, meta: Meta, workers: Workers) -> bool:
+    """Whether several iterations are one call: on one thread of a CPU, with a network that is small."""
+    on_cpu = next(iter(meta.theta.values())).device.type == "cpu"
+    alone = workers.count == settings.threads == 1
+    return on_cpu and alone and isinstance(learner.network, Mlp) and together(settings) > 1

@@ -8,9 +8,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from benchmarks.engine.workloads import Arrays, Workload
-
-SCANNED = 50  # iterations of sine in one compiled call
+from benchmarks.engine.workloads import MULTIPLE, Arrays, Workload
 
 
 def forward(workload: Workload, theta: Any, x: Any) -> Any:
@@ -75,7 +73,7 @@ class JaxTrainer:
             return lax.scan(iterate, (meta, state), None, length=count)[0]
 
         self.several = jax.jit(iterations, static_argnums=2)
-        self.scanned = SCANNED if workload.regression else 1
+        self.scanned = MULTIPLE if workload.regression else 1
 
     def gradients(self) -> dict[str, Arrays]:
         found = self.gradient(self.meta, self.batch)

@@ -10,14 +10,13 @@ import numpy as np
 
 from benchmarks.engine.peers import PEERS
 from benchmarks.engine.worker import Worker
-from benchmarks.engine.workloads import Arrays, Workload
+from benchmarks.engine.workloads import MULTIPLE, Arrays, Workload
 
 OURS, REFERENCE = "metasgd", "textbook"
 # Of a tensor's norm. In single precision a ReLU of thousands may fall on its other side: on Omniglot with 15
 # queries, that takes the textbook's gradients 2e-3 away from its own in double precision.
 TOLERANCE = 5e-3
 SECONDS = 1.0  # that a library runs for in every round, at least
-MULTIPLE = 50  # sine's iterations come in such numbers: JAX takes them at once
 
 
 @dataclass(frozen=True)

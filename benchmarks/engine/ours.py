@@ -1,12 +1,15 @@
 """This project's meta-iteration: what `metasgd.training` runs, on a batch that stays."""
 
+from itertools import repeat
+
 import torch
 
-from benchmarks.engine.workloads import Arrays, Workload
+from benchmarks.engine.workloads import MULTIPLE, Arrays, Workload
 from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.configuration import ConvNetSettings, LearnerSettings, MlpSettings
-from metasgd.engine import compiled_gradient
+from metasgd.configuration import ConvNetSettings, LearnerSettings, MlpSettings, TrainingSettings
+from metasgd.outer_step import build_adam, rates
 from metasgd.tasks import Batch
+from metasgd.training import descent
 
 
 def learner(workload: Workload) -> Learner:
@@ -34,31 +37,51 @@ def learner(workload: Workload) -> Learner:
     return Learner.build(Problem("classification", shape, workload.ways), network, settings)
 
 
+def settings(workload: Workload) -> TrainingSettings:
+    return TrainingSettings(
+        optimiser="adam",
+        iterations=100 * MULTIPLE,  # of a long run: they say how many are one call, and that it compiles
+        meta_batch=workload.tasks,
+        rate=1e-3,
+        alpha_rate=1.0,
+        schedule="constant",
+        clip=0.0,
+        validate_every=100 * MULTIPLE,
+        select="last",
+        threads=workload.threads,
+        processes=1,
+        chunk=0,
+        compile_from=1,
+        device="cpu",
+    )
+
+
 class MetaSgdTrainer:
     """See `benchmarks.engine.peers.Trainer`."""
 
     def __init__(self, workload: Workload) -> None:
-        torch.set_num_threads(1)
-        self.learner = learner(workload)
+        torch.set_num_threads(1)  # as in `meta_train`: the threads take a piece of the meta-batch each
+        self.regression = workload.regression
+        self.learner, self.settings = learner(workload), settings(workload)
         self.meta = Meta(_tensors(workload.theta()), _tensors(workload.alpha()))
         self.batch = Batch(**{name: torch.from_numpy(array) for name, array in workload.batch().items()})
-        self.gradient = compiled_gradient(self.learner, chunk=0, threads=workload.threads)
-        self.learned = self.learner.learned(self.meta)
-        self.adam = torch.optim.Adam(self.learned, lr=1e-3, fused=True)
+        self.adam = build_adam(self.learner, self.meta, self.settings)
+        self.descend = descent(self.learner, self.settings, self.adam, self.meta)
 
     def gradients(self) -> dict[str, Arrays]:
-        with torch.no_grad():
-            found, _ = self.gradient(self.meta, self.batch)
-        parts = {"theta": found.theta, "alpha": found.alpha}
+        """By what will be timed: steps of size zero, after which Adam's average tells what it averaged."""
+        count = MULTIPLE if self.regression else 1
+        self._descend(torch.zeros(count, len(self.adam.param_groups)))
+        weight = 1 - self.adam.defaults["betas"][0] ** count
+        found = [self.adam.state[tensor]["exp_avg"] / weight for tensor in self.learner.learned(self.meta)]
+        parts = self.learner.with_learned(self.meta, found)._asdict()
         return {part: {name: value.numpy() for name, value in own.items()} for part, own in parts.items()}
 
     def run(self, iterations: int) -> None:
-        for _ in range(iterations):
-            with torch.no_grad():
-                gradients, _ = self.gradient(self.meta, self.batch)
-            for tensor, gradient in zip(self.learned, self.learner.learned(gradients), strict=True):
-                tensor.grad = gradient
-            self.adam.step()
+        self._descend(rates(self.adam, self.settings, range(iterations)))
+
+    def _descend(self, rates: torch.Tensor) -> None:
+        self.descend(self.meta, repeat(self.batch, len(rates)), rates)
 
 
 def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:

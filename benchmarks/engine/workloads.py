@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MULTIPLE = 50  # sine's iterations come in such numbers, which JAX and this project take in one call
 Array = NDArray[np.float32]
 Arrays = dict[str, Array]
 

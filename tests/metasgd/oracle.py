@@ -4,10 +4,14 @@ import pytest
 import torch
 
 from metasgd.adaptation import Learner, Meta, Problem
+from metasgd.engine import has_compiler
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from tests.metasgd.small import convnet_settings, learner_settings
 
+needs_compiler = pytest.mark.skipif(
+    not has_compiler(), reason="torch.compile needs a C++ compiler and Python's headers"
+)
 HALVINGS = pytest.mark.parametrize("halving", ["strides", "pooling"])
 
 

@@ -3,15 +3,11 @@
 import pytest
 import torch
 
-from metasgd.engine import chunk_size, compiled_gradient, eager_gradient, has_compiler, in_pieces
+from metasgd.engine import chunk_size, compiled_gradient, eager_gradient, in_pieces
 from metasgd.meta_gradient import meta_gradient
 from metasgd.tasks import Batch
-from tests.metasgd.oracle import HALVINGS, by_autograd, close, pictures_learner
+from tests.metasgd.oracle import HALVINGS, by_autograd, close, needs_compiler, pictures_learner
 from tests.metasgd.small import as_double, curves, double, same, sine_learner, start
-
-needs_compiler = pytest.mark.skipif(
-    not has_compiler(), reason="torch.compile needs a C++ compiler and Python's headers"
-)
 
 
 @HALVINGS

@@ -19,6 +19,7 @@ from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from metasgd.tasks.sinusoid import Sinusoid
 from metasgd.training import meta_train
+from tests.metasgd.oracle import needs_compiler
 from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
 
 SETTINGS = training_settings()
@@ -44,7 +45,7 @@ def test_one_seed_gives_the_same_bits(alpha: str) -> None:
     assert not first.compiled
 
 
-@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler and Python's headers")
+@needs_compiler
 def test_compiled_training() -> None:
     """Compiled runs of one seed agree bit for bit, and with an eager run to rounding."""
     learner = sine_learner()

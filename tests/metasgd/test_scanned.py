@@ -1,0 +1,87 @@
+"""Many outer steps in one compiled call: what one after the other gives."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from metasgd.engine import eager_gradient
+from metasgd.loop import Point
+from metasgd.networks import multiplied_out
+from metasgd.outer_step import Descent, OneByOne, build_adam, rates
+from metasgd.resume import ResumeFile
+from metasgd.scanned import Scanned, together
+from metasgd.seeds import generator
+from metasgd.training import descent, meta_train
+from tests.metasgd.oracle import needs_compiler
+from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
+
+# Four iterations from point to point of the curve.
+SETTINGS = training_settings(iterations=400, validate_every=4, compile_from=1)
+
+
+@needs_compiler
+def test_scanned_iterations_are_iterations() -> None:
+    """theta, alpha, Adam's state and the losses, to rounding, with all that an iteration can have."""
+    learner = sine_learner()
+    settings = replace(SETTINGS, schedule="cosine", clip=1.0, alpha_rate=0.5)
+    assert together(settings) == 4
+    batches = [curves(3, seed=seed) for seed in range(8)]
+
+    def outcome(build: Callable[[torch.optim.Adam], Descent]) -> list[torch.Tensor]:
+        meta = start(learner)
+        adam = build_adam(learner, meta, settings)
+        descend = build(adam)
+        losses = [
+            descend(meta, batches[first : first + 4], rates(adam, settings, range(first, first + 4)))
+            for first in (0, 4)
+        ]
+        learned = learner.learned(meta)
+        return [*losses, *learned, *(value for tensor in learned for value in adam.state[tensor].values())]
+
+    one_by_one = outcome(lambda adam: OneByOne(learner, eager_gradient(learner, 0), settings, adam))
+    scanned = outcome(lambda adam: Scanned(learner, settings, adam))
+    torch.testing.assert_close(scanned, one_by_one, rtol=1e-3, atol=1e-5)
+
+
+@needs_compiler
+def test_scanned_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    """Interrupted between two calls, a training ends as one that was not: theta, alpha and the curve."""
+    learner, state = sine_learner(), ResumeFile(tmp_path / "state", "this run")
+    settings = replace(SETTINGS, select="last")
+    adam = build_adam(learner, start(learner), settings)
+    assert isinstance(descent(learner, settings, adam, start(learner)), Scanned)
+
+    def interrupt(point: Point) -> None:
+        if point.iteration == 200:
+            raise InterruptedError
+
+    def run(**options: object) -> object:
+        return meta_train(learner, sinusoid(), lambda meta: 0.0, settings, seed=1, **options)  # type: ignore[arg-type]
+
+    whole = run()
+    with pytest.raises(InterruptedError):
+        run(resume=state, watch=interrupt)
+    resumed = run(resume=state)
+    assert same(resumed.meta, whole.meta)
+    assert resumed.curve == whole.curve
+
+
+@pytest.mark.parametrize(
+    ("iterations", "validate_every", "count"),
+    [(60_000, 1000, 50), (20_000, 500, 50), (400, 4, 4), (60_000, 999, 3), (12, 4, 1)],
+)
+def test_calls_end_where_the_curve_has_points(iterations: int, validate_every: int, count: int) -> None:
+    """The most iterations up to 50 that divide a hundredth of the run and the way between validations."""
+    assert together(training_settings(iterations=iterations, validate_every=validate_every)) == count
+
+
+def test_multiplied_out_is_the_matrix_product() -> None:
+    """[[1, 2], [3, 4]] @ [[5, 6], [7, 8]] = [[19, 22], [43, 50]]; and with random numbers."""
+    product = multiplied_out(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
+    assert product.tolist() == [[19.0, 22.0], [43.0, 50.0]]
+    noise = generator(1, "matrices")
+    x, weight = (torch.randn(shape, generator=noise) for shape in ((5, 40), (40, 7)))
+    torch.testing.assert_close(multiplied_out(x, weight), x @ weight)
