@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
+from metasgd.engine import has_compiler
 from metasgd.errors import CheckpointError
 from metasgd.loop import Outcome, Point, Resume, TrainingState
 from metasgd.reinforcement import meta_train_policy
 from metasgd.resume import NotWholeError, SavedState, from_bytes, to_bytes
 from metasgd.seeds import generator
-from metasgd.training import has_compiler, meta_train
+from metasgd.training import meta_train
 from tests.metasgd.small import (
     navigation,
     policy_learner,

@@ -271,7 +271,7 @@ def test_device_auto_is_what_there_is() -> None:
 
 @pytest.mark.parametrize("compile_from", [1, 1_000_000])
 def test_memory_is_flat(compile_from: int) -> None:
-    """As many tensors after thousands of iterations as after a fifth of them, and less than 4 MB more."""
+    """No more tensors after thousands of iterations than after a fifth of them, and less than 4 MB more."""
     iterations = 5000 if compile_from == 1 else 2000
     learner = sine_learner()
     seen: dict[int, tuple[int, int]] = {}
@@ -288,5 +288,5 @@ def test_memory_is_flat(compile_from: int) -> None:
     run(learner, settings, watch=watch)
     (first, first_peak), *_, (last, last_peak) = seen.values()
     assert len(seen) == 5
-    assert last == first
+    assert last <= first, "what a compilation before left may go meanwhile"
     assert last_peak - first_peak < 4096  # KiB
