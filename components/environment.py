@@ -11,6 +11,8 @@ PLUGIN = "MLFLOW_RUN_ID"
 PIPELINE_RUN = "METASGD_PIPELINE_RUN"
 # Where trainings keep their state: a folder, or s3://bucket/prefix.
 STATES = "METASGD_STATES"
+# Where torch keeps what it compiles.
+COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 # Set in the image: its reference, and the commit of the code in it.
 IMAGE = "METASGD_IMAGE"
 COMMIT = "METASGD_COMMIT"

@@ -230,10 +230,11 @@ class TrainingSettings(Settings):
     clip: the meta-gradient's norm over theta and alpha together is cut down to this; 0 leaves it.
     validate_every: iterations between scores on the validation tasks, which choose the checkpoint.
     select: "best" keeps the checkpoint with the best validation score, "last" the last one.
-    threads: CPU threads of a process; fixed, because the order of additions decides the last bits.
+    threads: CPU threads of a process; fixed, because the order of additions decides the last bits. Where
+        compiled, each takes a piece of the meta-batch; else all share out every operation.
     processes: that share a meta-batch (`metasgd.parallel`), or 0 for one per GPU, and one without any;
         the result is the same to rounding.
-    chunk: tasks of a meta-batch whose gradients are computed at once: a divisor of meta_batch, or 0 for
+    chunk: tasks of a meta-batch whose gradients a thread computes at once: a divisor of meta_batch, or 0 for
         what is fastest (`metasgd.engine.chunk_size` where compiled, all where not). Fewer need less
         memory; the result is the same to rounding.
     compile_from: runs of at least this many iterations compile the meta-gradient with

@@ -13,7 +13,7 @@ from typing import Any
 import docker
 from docker.types import DeviceRequest, Mount
 
-from components.environment import PARENT, PIPELINE_RUN
+from components.environment import COMPILED, PARENT, PIPELINE_RUN
 from components.tracking import LOCAL, tracking_uri
 from metasgd.errors import InputError
 from pipelines.image import has_image
@@ -39,7 +39,8 @@ def container_arguments(checkout: Path, engine: dict[str, Any]) -> dict[str, Any
     store = tracking_uri()
     served = store.startswith(("http://", "https://"))
     handed_on = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
-    mounts = [Mount(str(checkout / LOCAL), str(checkout / LOCAL), type="bind")]
+    written = str(checkout / LOCAL)
+    mounts = [Mount(written, written, type="bind")]
     mounts += [
         Mount(str(checkout / name), str(checkout / name), type="bind", read_only=True)
         for name in READ
@@ -49,7 +50,7 @@ def container_arguments(checkout: Path, engine: dict[str, Any]) -> dict[str, Any
     return {
         "user": f"{os.getuid()}:{os.getgid()}",  # outputs belong to whoever runs this
         "read_only": True,
-        # Executable, because torch.compile loads from there what it has built.
+        # Executable, because libraries load from there what they have built.
         "tmpfs": {"/tmp": "exec"},  # noqa: S108
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -57,7 +58,7 @@ def container_arguments(checkout: Path, engine: dict[str, Any]) -> dict[str, Any
         "network_mode": "host" if served else "none",
         "working_dir": str(checkout),
         "mounts": mounts,
-        "environment": {**handed_on, "MLFLOW_TRACKING_URI": store},
+        "environment": {**handed_on, "MLFLOW_TRACKING_URI": store, COMPILED: f"{written}/compiled"},
         "labels": {LABEL: os.environ.get(PIPELINE_RUN, "")},
         "device_requests": gpus,
     }

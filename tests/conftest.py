@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-PREFIXES = ("MLFLOW_TRACKING", "MLFLOW_RUN_ID", "MLFLOW_REGISTRY", "METASGD_")
+PREFIXES = ("MLFLOW_TRACKING", "MLFLOW_RUN_ID", "MLFLOW_REGISTRY", "METASGD_", "TORCHINDUCTOR_")
 
 
 # Warnings are errors (pyproject.toml), but for one that MLflow raises about itself when it imports pyfunc.

@@ -17,13 +17,13 @@ from components.parameters import Training, to_json
 from components.progress import Progress, progress
 from components.tracking import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
+from components.train.compilation import keep_compiled, say_strategy
 from components.train.launch import launch, processes
 from components.train.states import KeptState, code_digest, open_state
 from components.train.stopping import checked
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import save_checkpoint
 from metasgd.configuration import TrpoSettings
-from metasgd.engine import compiles, has_compiler
 from metasgd.evaluation import score
 from metasgd.loop import Outcome, Point, Resume, TrainingDivergedError, Watch
 from metasgd.parallel import ALONE, Workers, joined
@@ -44,6 +44,7 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
     Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
     Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
     """
+    keep_compiled()
     if (count := processes(training.train)) > 1:
         launch(count, train, training, episodes, output, state)
         return
@@ -54,7 +55,7 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
             _follow(learner, data, training, workers, stop)
             return
         name = f"{training.experiment} {training.algorithm} seed {training.seed}"
-        _say_strategy(training, name)
+        say_strategy(training, name)
         with open_state(name, _identity(training, data), state) as kept:
             _train(learner, data, training, name, kept, stop, output, workers)
 
@@ -227,13 +228,3 @@ def _identity(training: Training, data: Episodes) -> str:
     """What a resume state belongs to: parameters, data and code."""
     chosen = f"{to_json(training)} {to_json(data.tasks)} {data.manifest['data']} {code_digest()}"
     return hashlib.sha256(chosen.encode()).hexdigest()
-
-
-def _say_strategy(training: Training, name: str) -> None:
-    settings = training.train
-    if isinstance(settings, TrpoSettings):
-        return
-    if compiles(settings):
-        print(f"{name}: compiles the meta-gradient first, which takes about half a minute", flush=True)
-    elif settings.iterations >= settings.compile_from and not has_compiler():
-        print(f"{name}: no C++ compiler with Python's headers here, so it runs eagerly", flush=True)

@@ -172,6 +172,7 @@ def test_containers_are_told_what_steps_read_and_nothing_else(
     assert environment["AWS_SECRET_ACCESS_KEY"] == "s3"
     assert "KFP_TOKEN" not in environment
     assert environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/.local/mlflow.db"
+    assert environment["TORCHINDUCTOR_CACHE_DIR"] == f"{tmp_path}/.local/compiled"
 
 
 def test_data_are_mounted_read_only_and_gpus_where_the_engine_has_them(
