@@ -1,13 +1,15 @@
 """Time one meta-iteration here and in other libraries: `make bench`.
 
 Two workloads at a time would disturb each other, so they run one by one; within one, the libraries take
-turns, and ratios are of the same round.
+turns, and ratios are of the same round. Repeated at the same commit, it measures what is not measured yet.
 """
 
 import argparse
+from functools import partial
 
 from rich.console import Console
 
+from benchmarks.engine.kept import kept
 from benchmarks.engine.measure import measure
 from benchmarks.engine.publish import publish
 from benchmarks.engine.workloads import WORKLOADS
@@ -21,17 +23,20 @@ def main() -> None:
     console = Console(highlight=False)
     results = []
     for name in options.workloads:
-        results.append(
-            measure(WORKLOADS[name], options.rounds, lambda text, name=name: console.print(f"{name}: {text}"))
-        )
-    for result in results:
+        workload, say = WORKLOADS[name], partial(_say, console, name)
+        result = kept(workload, options.rounds, partial(measure, workload, options.rounds, say))
         best = result.best_peer()
-        ratios = ", ".join(f"{ratio:.2f}" for ratio in result.ratios(best))
-        console.print(f"{result.workload.title}: {ratios} times as fast as {best}")
+        say(", ".join(f"{ratio:.2f}" for ratio in result.ratios(best)) + f" times as fast as {best}")
+        say(", ".join(f"{peer} {result.share(peer):.3f}" for peer in result.seconds) + " of the matmul rate")
+        results.append(result)
     if len(results) == len(WORKLOADS):
         publish(results, f"make bench ROUNDS={options.rounds}")
     else:
         console.print("docs/performance.md is left alone: it takes all workloads")
+
+
+def _say(console: Console, name: str, text: str) -> None:
+    console.print(f"{name}: {text}")
 
 
 if __name__ == "__main__":

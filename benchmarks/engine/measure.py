@@ -8,14 +8,14 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.engine.peers import PEERS
+from benchmarks.engine.peers import EXACT, PEERS
 from benchmarks.engine.worker import Worker
 from benchmarks.engine.workloads import MULTIPLE, Arrays, Workload
 
 OURS, REFERENCE = "metasgd", "textbook"
-# Of a tensor's norm. In single precision a ReLU of thousands may fall on its other side: on Omniglot with 15
-# queries, that takes the textbook's gradients 2e-3 away from its own in double precision.
-TOLERANCE = 5e-3
+# Of a tensor's norm. In single precision a ReLU of thousands may fall on its other side: on Omniglot 20-way,
+# that takes the textbook's own gradients 9e-3 away from double precision, which all are held against.
+TOLERANCE = 2e-2
 SECONDS = 1.0  # that a library runs for in every round, at least
 
 
@@ -23,14 +23,15 @@ SECONDS = 1.0  # that a library runs for in every round, at least
 class Measured:
     """seconds: of one meta-iteration, by library and round. matmul: operations per second, by round.
 
-    peaks: in MB, by library. difference: the largest of any gradient to the textbook's, of its norm.
+    peaks: in MB, by library. differences: the largest of any
+    gradient to that in double precision, of its norm.
     """
 
     workload: Workload
     seconds: dict[str, list[float]]
     matmul: list[float]
     peaks: dict[str, float]
-    difference: float
+    differences: dict[str, float]
 
     def ratios(self, peer: str) -> list[float]:
         """How many times as long the peer took as this project, round by round."""
@@ -50,10 +51,14 @@ class Measured:
 
 
 def measure(workload: Workload, rounds: int, say: Callable[[str], None]) -> Measured:
-    """Raises ValueError where a gradient differs from the textbook's."""
+    """Raises ValueError where a gradient is not the one in double precision."""
     with ExitStack() as stack:
         workers = {peer: stack.enter_context(Worker(peer, workload.name)) for peer in PEERS}
-        difference = _require_equal({peer: worker.gradients() for peer, worker in workers.items()})
+        with Worker(EXACT, workload.name) as exact:
+            expected = exact.gradients()
+        differences = {
+            peer: _require_equal(peer, worker.gradients(), expected) for peer, worker in workers.items()
+        }
         say("gradients agree")
         iterations = {peer: _iterations(worker, workload) for peer, worker in workers.items()}
         seconds: dict[str, list[float]] = {peer: [] for peer in workers}
@@ -64,7 +69,7 @@ def measure(workload: Workload, rounds: int, say: Callable[[str], None]) -> Meas
                 seconds[peer].append(worker.seconds(iterations[peer]) / iterations[peer])
             say(f"round {number + 1} of {rounds}")
         peaks = {peer: worker.peak(iterations[peer]) for peer, worker in workers.items()}
-    return Measured(workload, seconds, matmul, peaks, difference)
+    return Measured(workload, seconds, matmul, peaks, differences)
 
 
 def _iterations(worker: Worker, workload: Workload) -> int:
@@ -74,14 +79,13 @@ def _iterations(worker: Worker, workload: Workload) -> int:
     return step * math.ceil(SECONDS / worker.seconds(step))
 
 
-def _require_equal(found: dict[str, dict[str, Arrays]]) -> float:
-    """The largest difference of a gradient to the textbook's, as a share of its norm."""
+def _require_equal(peer: str, found: dict[str, Arrays], expected: dict[str, Arrays]) -> float:
+    """The largest difference of a tensor's gradient to the expected one, as a share of its norm."""
     largest = 0.0
-    for peer, gradients in found.items():
-        for part, arrays in found[REFERENCE].items():
-            for name, expected in arrays.items():
-                error = np.linalg.norm(gradients[part][name] - expected) / np.linalg.norm(expected)
-                if not error < TOLERANCE:
-                    raise ValueError(f"{peer}: the gradient of {part} {name} differs by {error:.2g}")
-                largest = max(largest, float(error))
+    for part, arrays in expected.items():
+        for name, array in arrays.items():
+            error = float(np.linalg.norm(found[part][name] - array) / np.linalg.norm(array))
+            if not error < TOLERANCE:
+                raise ValueError(f"{peer}: the gradient of {part} {name} differs by {error:.2g}")
+            largest = max(largest, error)
     return largest

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine.peers import PEERS, Trainer
+from benchmarks.engine.peers import TRAINERS, Trainer
 from benchmarks.engine.workloads import WORKLOADS, Arrays
 
 SIDE, PRODUCTS = 1536, 12  # of the square matrices whose products show what the machine can do
@@ -55,7 +55,7 @@ def _begin(peer: str, workload: str) -> None:
     # Before a library is imported: all of them start as many threads as there are cores for them.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.threads])
     os.environ["OMP_NUM_THREADS"] = str(chosen.threads)
-    _trainer = PEERS[peer](chosen)
+    _trainer = TRAINERS[peer](chosen)
 
 
 def _gradients() -> dict[str, Arrays]:
