@@ -64,7 +64,7 @@ def measure(workload: Workload, rounds: int, say: Callable[[str], None]) -> Meas
         seconds: dict[str, list[float]] = {peer: [] for peer in workers}
         matmul = []
         for number in range(rounds):
-            matmul.append(workers[OURS].matmul_rate())
+            matmul.append(workers[REFERENCE].matmul_rate())  # all of its threads share an operation
             for peer, worker in workers.items():
                 seconds[peer].append(worker.seconds(iterations[peer]) / iterations[peer])
             say(f"round {number + 1} of {rounds}")
