@@ -22,7 +22,7 @@ from metasgd.meta_gradient import adjoint
 from metasgd.networks import Mlp, multiplied_out
 from metasgd.tasks import Batch
 
-TOGETHER = 50  # iterations in one call, at most: by then the call costs next to nothing
+TOGETHER = 200  # iterations in one call, at most: by then the call costs next to nothing
 FEW = 100  # examples of a meta-batch, up to which loops that fuse beat calls of matrix products
 
 

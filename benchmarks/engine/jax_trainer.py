@@ -43,6 +43,7 @@ class JaxTrainer:
     """See `benchmarks.engine.peers.Trainer`."""
 
     def __init__(self, workload: Workload) -> None:
+        jax.config.update("jax_enable_x64", workload.precision == "float64")
         batch = {name: jnp.asarray(array) for name, array in workload.batch().items()}
         self.meta = {
             "theta": jax.tree.map(jnp.asarray, workload.theta()),

@@ -1,7 +1,6 @@
 """The same meta-iteration by others' means. Each class is imported and built in a process of its own."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 from benchmarks.engine.workloads import Arrays, Workload
@@ -17,7 +16,7 @@ class Trainer(Protocol):
     def run(self, iterations: int) -> None: ...
 
 
-def textbook(workload: Workload, double: bool = False) -> Trainer:
+def textbook(workload: Workload) -> Trainer:
     """Task by task: a gradient with create_graph, a step, and a second backward pass."""
     import torch
 
@@ -36,7 +35,7 @@ def textbook(workload: Workload, double: bool = False) -> Trainer:
                 outer = loss(workload, forward(workload, adapted, query_x), query_y)
                 (outer / workload.tasks).backward()
 
-    return Textbook(workload, torch.float64 if double else torch.float32)
+    return Textbook(workload)
 
 
 def higher(workload: Workload) -> Trainer:
@@ -112,6 +111,3 @@ PEERS: dict[str, Callable[[Workload], Trainer]] = {
     "TorchOpt": torchopt,
     "JAX": jax,
 }
-# Not timed: what all gradients are compared with.
-EXACT = "textbook in double precision"
-TRAINERS = {**PEERS, EXACT: partial(textbook, double=True)}

@@ -41,7 +41,7 @@ def _origin(results: Sequence[Measured], command: str) -> str:
     return (
         f"Commit {commit()}, `{command}`, {datetime.now(UTC):%Y-%m-%d}, {_processor()}, Python "
         f"{platform.python_version()}, {libraries}. Matrix products in the same rounds: {rates}. "
-        f"Every gradient is the textbook's in double precision within {worst:.1e} of each tensor's norm."
+        f"In double precision, every gradient is the textbook's within {worst:.1e} of each tensor's norm."
     )
 
 

@@ -10,11 +10,9 @@ Parameters = dict[str, Tensor]
 MOMENTUM = 0.1  # of running statistics, which nothing here uses
 
 
-def from_arrays(workload: Workload, arrays: Arrays, dtype: torch.dtype) -> Parameters:
+def from_arrays(workload: Workload, arrays: Arrays) -> Parameters:
     """In PyTorch's layout: convolutions [out, in, 3, 3], linear layers [out, in], channels first."""
-    return {
-        name: _theirs(workload, name, torch.from_numpy(array).to(dtype)) for name, array in arrays.items()
-    }
+    return {name: _theirs(workload, name, torch.from_numpy(array)) for name, array in arrays.items()}
 
 
 def to_arrays(workload: Workload, parameters: Parameters) -> Arrays:
@@ -80,12 +78,11 @@ class TorchTrainer:
     backward(): leaves the gradient of the mean query loss over tasks in `.grad`.
     """
 
-    def __init__(self, workload: Workload, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, workload: Workload) -> None:
         self.workload = workload
-        self.theta = from_arrays(workload, workload.theta(), dtype)
-        self.alpha = from_arrays(workload, workload.alpha(), dtype)
-        batch = {name: torch.from_numpy(array) for name, array in workload.batch().items()}
-        self.batch = {name: x.to(dtype) if x.is_floating_point() else x for name, x in batch.items()}
+        self.theta = from_arrays(workload, workload.theta())
+        self.alpha = from_arrays(workload, workload.alpha())
+        self.batch = {name: torch.from_numpy(array) for name, array in workload.batch().items()}
         self.learned = self.leaves()
         self.adam = torch.optim.Adam(self.learned, lr=1e-3, fused=True)
 

@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine.peers import TRAINERS, Trainer
-from benchmarks.engine.workloads import WORKLOADS, Arrays
+from benchmarks.engine.peers import PEERS, Trainer
+from benchmarks.engine.workloads import Arrays, Workload
 
 SIDE, PRODUCTS = 1536, 12  # of the square matrices whose products show what the machine can do
 _trainer: Trainer
@@ -19,7 +19,7 @@ _trainer: Trainer
 class Worker:
     """A process that lives for many rounds. Use as a context."""
 
-    def __init__(self, peer: str, workload: str) -> None:
+    def __init__(self, peer: str, workload: Workload) -> None:
         self.peer = peer
         context = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(1, context, _begin, (peer, workload))
@@ -49,13 +49,12 @@ class Worker:
         return self.pool.submit(function, *arguments).result()
 
 
-def _begin(peer: str, workload: str) -> None:
+def _begin(peer: str, workload: Workload) -> None:
     global _trainer  # noqa: PLW0603
-    chosen = WORKLOADS[workload]
     # Before a library is imported: all of them start as many threads as there are cores for them.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.threads])
-    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)
-    _trainer = TRAINERS[peer](chosen)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: workload.threads])
+    os.environ["OMP_NUM_THREADS"] = str(workload.threads)
+    _trainer = PEERS[peer](workload)
 
 
 def _gradients() -> dict[str, Arrays]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MULTIPLE = 50  # sine's iterations come in such numbers, which JAX and this project take in one call
-Array = NDArray[np.float32]
+MULTIPLE = 200  # sine's iterations come in such numbers, which JAX and this project take in one call
+Array = NDArray[np.floating]
 Arrays = dict[str, Array]
 
 
@@ -18,6 +18,7 @@ class Workload:
     """One meta-batch. halving: "strides", "pooling", or "" for a fully connected network on one number.
 
     shots, queries: examples per class, or of the whole task in regression.
+    precision: NumPy's name of the type of all arrays; their values are those in single precision.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Workload:
     channels: int = 1
     filters: int = 40
     halving: str = ""
+    precision: str = "float32"
 
     @property
     def regression(self) -> bool:
@@ -89,13 +91,13 @@ class Workload:
                 )
             else:
                 theta["classifier.weight"], theta["classifier.bias"] = weight, np.zeros(outputs)
-        return {name: value.astype(np.float32) for name, value in theta.items()}
+        return {name: self._array(value) for name, value in theta.items()}
 
     def alpha(self, seed: int = 2) -> Arrays:
         """A step size for every parameter."""
         random = np.random.default_rng(seed)
         return {
-            name: random.uniform(0.005, 0.05, value.shape).astype(np.float32)
+            name: self._array(random.uniform(0.005, 0.05, value.shape))
             for name, value in self.theta().items()
         }
 
@@ -105,15 +107,18 @@ class Workload:
         batch: dict[str, NDArray[np.generic]] = {}
         for part, count in (("support", self.shots), ("query", self.queries)):
             if self.regression:
-                x = random.uniform(-5, 5, (self.tasks, count, 1)).astype(np.float32)
-                shift = random.uniform(0, np.pi, (self.tasks, 1, 1)).astype(np.float32)
+                x = self._array(random.uniform(-5, 5, (self.tasks, count, 1)))
+                shift = self._array(random.uniform(0, np.pi, (self.tasks, 1, 1)))
                 batch[f"{part}_x"], batch[f"{part}_y"] = x, np.sin(x - shift)
             else:
                 shape = (self.tasks, self.ways * count, self.channels, self.size, self.size)
-                batch[f"{part}_x"] = random.random(shape, dtype=np.float32)
+                batch[f"{part}_x"] = self._array(random.random(shape, dtype=np.float32))
                 labels = np.repeat(np.arange(self.ways), count)
                 batch[f"{part}_y"] = np.tile(labels, (self.tasks, 1))
         return batch
+
+    def _array(self, value: Array) -> Array:
+        return value.astype(np.float32).astype(self.precision)
 
 
 _OMNIGLOT = {"size": 28, "filters": 64, "halving": "strides"}

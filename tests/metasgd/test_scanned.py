@@ -71,10 +71,10 @@ def test_scanned_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("iterations", "validate_every", "count"),
-    [(60_000, 1000, 50), (20_000, 500, 50), (400, 4, 4), (60_000, 999, 3), (12, 4, 1)],
+    [(60_000, 1000, 200), (20_000, 500, 100), (400, 4, 4), (60_000, 999, 3), (12, 4, 1)],
 )
 def test_calls_end_where_the_curve_has_points(iterations: int, validate_every: int, count: int) -> None:
-    """The most iterations up to 50 that divide a hundredth of the run and the way between validations."""
+    """The most iterations up to 200 that divide a hundredth of the run and the way between validations."""
     assert together(training_settings(iterations=iterations, validate_every=validate_every)) == count
 
 
