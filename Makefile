@@ -27,7 +27,7 @@ DATASET ?= omniglot
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev pipeline-run pipeline-compile pipeline-schedule image image-push test test-slow lint \
+.PHONY: help setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push test test-slow lint \
   bench format data tune repro ui rollback lock clean
 
 LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -37,18 +37,24 @@ help:  ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 pipeline-run: setup $(if $(filter docker,$(RUNNER)),$(if $(IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
-	@$(if $(KFP_HOST),$(RUN) -m pipelines.submit $(SUBMIT) $(if $(WAIT),--wait),\
+	@$(if $(KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(WAIT),--wait),\
 	  $(RUN) -m pipelines --runner '$(RUNNER)' $(if $(IMAGE),--image '$(IMAGE)')) $(LANES)
 
-SUBMIT = --host '$(KFP_HOST)' $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') \
+CLUSTER = --host '$(KFP_HOST)' $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') \
   $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') \
   $(if $(CHECK),--check '$(CHECK)') $(if $(CACHE),--cache '$(CACHE)')
 
 pipeline-schedule: setup  ## Run experiments on Kubeflow again and again: CRON="0 0 3 * * *" KFP_HOST=https://…
-	@$(RUN) -m pipelines.submit $(SUBMIT) --cron '$(CRON)' $(LANES)
+	@$(RUN) -m pipelines.kubeflow schedule $(CLUSTER) --cron '$(CRON)' $(LANES)
+
+pipeline-upload: setup  ## Keep the pipeline on Kubeflow as a version that its UI can start and compare: KFP_HOST=https://…
+	@$(RUN) -m pipelines.kubeflow upload $(CLUSTER) $(LANES)
+
+pipeline-runs: setup  ## List the last runs on Kubeflow, with state and address: KFP_HOST=https://…
+	@$(RUN) -m pipelines.kubeflow runs $(CLUSTER) $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
 
 pipeline-compile: setup  ## Write the pipeline for Kubeflow alone, to pipeline.yaml
-	@$(RUN) -m pipelines.submit $(SUBMIT) --only-compile pipeline.yaml $(LANES)
+	@$(RUN) -m pipelines.kubeflow compile $(CLUSTER) $(LANES)
 
 image: setup  ## Build the image of every step: REGISTRY=… IMAGE_BASE=…
 	@$(RUN) -m pipelines.image --build --base '$(IMAGE_BASE)' $(if $(REGISTRY),--registry '$(REGISTRY)')

@@ -9,6 +9,9 @@ PARENT = "METASGD_PARENT_RUN_ID"
 PLUGIN = "MLFLOW_RUN_ID"
 # The id of the pipeline run: the launcher's, or Kubeflow's by the downward API.
 PIPELINE_RUN = "METASGD_PIPELINE_RUN"
+# The address of the Kubeflow Pipelines API, and MLflow's as browsers see it.
+KFP_API = "METASGD_KFP_API"
+MLFLOW_UI = "METASGD_MLFLOW_UI"
 # Where trainings keep their state: a folder, or s3://bucket/prefix.
 STATES = "METASGD_STATES"
 # Where torch keeps what it compiles.

@@ -1,12 +1,16 @@
 """The MLflow run under which the runs of a pipeline's steps stand."""
 
 import os
+from collections.abc import Iterator
 
 from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
 
 from components.environment import PARENT, PLUGIN
 
 TAG = "pipeline_parent_of"
+PIPELINE_RUN_TAG = "pipeline_run"  # of every run that a step opened
+RUNNING = "attributes.status = 'RUNNING'"
 
 
 def given_parent() -> str | None:
@@ -39,3 +43,26 @@ def find_parent(client: MlflowClient, experiment_id: str, name: str) -> str | No
         max_results=1,
     )
     return runs[0].info.run_id if runs else None
+
+
+def running_parents(client: MlflowClient, experiment_id: str) -> Iterator[tuple[str, str]]:
+    """(name of the pipeline run, its parent) for all that have not ended."""
+    for run in client.search_runs([experiment_id], filter_string=RUNNING):
+        if TAG in run.data.tags:
+            yield run.data.tags[TAG], run.info.run_id
+
+
+def end_lost_runs(client: MlflowClient, name: str) -> list[str]:
+    """End what a pipeline run left running as KILLED; returns the names of the runs.
+
+    Once its steps are over, a run that is still open belongs to a process that was killed without a word.
+    """
+    lost = _running(client, name)
+    for run in lost:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return [str(run.info.run_name) for run in lost]
+
+
+def _running(client: MlflowClient, name: str) -> list[Run]:
+    places = [one.experiment_id for one in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
+    return list(client.search_runs(places, filter_string=f"{RUNNING} and tags.{PIPELINE_RUN_TAG} = '{name}'"))

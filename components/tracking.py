@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from components.command import Terminated
 from components.environment import COMMIT, IMAGE, PIPELINE_RUN
-from components.parents import given_parent, make_parent
+from components.parents import PIPELINE_RUN_TAG, given_parent, make_parent
 from metasgd.errors import InputError
 
 LOCAL = Path(".local")
@@ -31,6 +31,7 @@ PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pip
 TIMEOUT = 10  # seconds; MLflow's own patience with an absent server is four minutes
 BATCH = 1000  # metrics that MLflow takes at once
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
+RUN_NAME = 250  # characters that MLflow's own tables hold
 NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -75,8 +76,19 @@ def _require_answer(uri: str) -> None:
         raise InputError(
             f"MLFLOW_TRACKING_URI {_public(uri)}: not reachable ({reason}); expected a running MLflow server"
         ) from None
+    if answer.status_code == requests.codes.unauthorized and not _has_credentials(uri):
+        raise InputError(
+            f"MLFLOW_TRACKING_URI {_public(uri)}: asks for credentials, and none were given; expected "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
     if answer.status_code != requests.codes.ok:
         raise InputError(f"MLFLOW_TRACKING_URI {_public(uri)}: answers {answer.status_code}; expected 200")
+
+
+def _has_credentials(uri: str) -> bool:
+    return "@" in urlsplit(uri).netloc or bool(
+        {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"} & os.environ.keys()
+    )
 
 
 def _public(uri: str) -> str:
@@ -101,7 +113,8 @@ class TrackedRun:
         self.client.log_batch(self.run_id, params=[Param(key, str(value)) for key, value in params.items()])
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-
+        if not values:
+            return
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, step) for key, value in values.items()]
         self.client.log_batch(self.run_id, metrics=metrics)
@@ -112,6 +125,12 @@ class TrackedRun:
         metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+
+    def last_steps(self) -> dict[str, int]:
+        """Metric -> the last step that is logged."""
+        names = self.client.get_run(self.run_id).data.metrics
+        histories = {name: self.client.get_metric_history(self.run_id, name) for name in names}
+        return {name: max(metric.step for metric in history) for name, history in histories.items()}
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
 
@@ -125,25 +144,57 @@ class TrackedRun:
 
 
 @contextmanager
-def open_run(experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
-    """A new run, ended as FINISHED, as KILLED when it is interrupted, or as FAILED when the body raises.
+def open_run(
+    experiment: str, name: str, tags: Mapping[str, str], earlier: str | None = None
+) -> Iterator[TrackedRun]:
+    """A run, ended as FINISHED, as KILLED when it is interrupted, or as FAILED when the body raises.
 
     Within a pipeline run, its parent is the run that stands for it (components.parents).
+    earlier: the run of an attempt that ended early, which is continued where this store has it.
     """
     client = connect()
     parent = given_parent() or _pipeline_parent(client)
     links = {"mlflow.parentRunId": parent} if parent else {}
     about = {"mlflow.source.git.commit": git_commit(), **links, **_environment_tags(), **tags}
-    run = client.create_run(experiment_id(client, experiment), run_name=name, tags=about)
+    run = _reopen(client, earlier, about) or _create(client, experiment, name, about)
     status = "FAILED"
     try:
-        yield TrackedRun(client, run.info.run_id)
+        yield run
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated):
         status = "KILLED"
         raise
     finally:
-        client.set_terminated(run.info.run_id, status)
+        _end(run, status)
+
+
+def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
+    place = experiment_id(client, experiment)
+    made = client.create_run(place, run_name=name[:RUN_NAME], tags=dict(tags))
+    return TrackedRun(client, made.info.run_id)
+
+
+def _reopen(client: MlflowClient, run_id: str | None, tags: Mapping[str, str]) -> TrackedRun | None:
+    """The run of that id as one that is under way; None where it is over, deleted or unknown here."""
+    found = find_run(client, run_id)
+    if found is None:
+        return None
+    info = client.get_run(found.run_id).info
+    if info.status == "FINISHED" or info.lifecycle_stage != LifecycleStage.ACTIVE:
+        return None
+    client.update_run(found.run_id, status="RUNNING")
+    found.set_tags(tags)
+    return found
+
+
+def _end(run: TrackedRun, status: str) -> None:
+    """A store that is away does not take the place of the error that ends the run."""
+    try:
+        run.client.set_terminated(run.run_id, status)
+    except (MlflowException, requests.RequestException) as error:
+        if status == "FINISHED":
+            raise
+        print(f"warning: MLflow was not told that the run is {status} ({_line(error)})", flush=True)
 
 
 def _pipeline_parent(client: MlflowClient) -> str | None:
@@ -179,7 +230,7 @@ def git_commit() -> str:
 
 
 def _environment_tags() -> dict[str, str]:
-    names = {"image": IMAGE, "pipeline_run": PIPELINE_RUN}
+    names = {"image": IMAGE, PIPELINE_RUN_TAG: PIPELINE_RUN}
     return {tag: os.environ[name] for tag, name in names.items() if name in os.environ}
 
 

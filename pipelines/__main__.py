@@ -1,11 +1,17 @@
 """python -m pipelines [--experiments …] [--seeds …] [--set KEY=VALUE …]: what `make pipeline-run` does."""
 
+import argparse
+
 from components.command import run_command
-from pipelines.options import lane_parser
+from pipelines.options import add_lane_options
 
 
 def main() -> None:
-    parser = lane_parser("pipelines", "Run experiments through the compiled pipeline on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines",
+        description="Run experiments through the compiled pipeline on this machine.",
+    )
+    add_lane_options(parser)
     parser.add_argument(
         "--runner",
         default="local",

@@ -46,7 +46,7 @@ def compile_pipeline(
 def _pipeline(
     experiments: Sequence[Experiment], seeds: Sequence[int], pods: Pods, pins: Mapping[str, str]
 ) -> dsl.graph_component.GraphComponent:
-    @dsl.pipeline(name=NAME, description="Meta-SGD: one gradient step adapts to a new task")  # type: ignore[untyped-decorator]
+    @dsl.pipeline(name=NAME, description=_description(experiments, seeds))  # type: ignore[untyped-decorator]
     def pipeline() -> None:
         # It ends what the first step opened, whatever becomes of the steps between.
         ending = pods.fit(finish(), "finish").set_caching_options(False).set_display_name("finish")
@@ -57,6 +57,12 @@ def _pipeline(
                 earlier = {"earlier": last.outputs["chapters"]}
 
     return pipeline
+
+
+def _description(experiments: Sequence[Experiment], seeds: Sequence[int]) -> str:
+    lanes = "; ".join(f"{one.name}: {', '.join(one.compare)}" for one in experiments)
+    numbers = ", ".join(str(seed) for seed in seeds)
+    return f"Meta-SGD: one gradient step adapts to a new task. {lanes}; seeds {numbers}."
 
 
 def _lane(

@@ -46,6 +46,32 @@ def has_image(image: str) -> bool:
     return True
 
 
+def digest_of(image: str) -> str | None:
+    """The digest of what the reference names in its registry; None where nobody here knows it."""
+    if "@" in image:
+        return image.rpartition("@")[2]
+    try:
+        client = docker.from_env()
+    except DockerException:
+        return None
+    try:
+        return str(client.images.get_registry_data(image).id)
+    except DockerException:
+        return _pushed_digest(client, image)
+    finally:
+        client.close()
+
+
+def _pushed_digest(client: docker.DockerClient, image: str) -> str | None:
+    """What this engine remembers of its push."""
+    try:
+        digests = client.images.get(image).attrs["RepoDigests"]
+    except DockerException:
+        return None
+    repository = image.rpartition(":")[0]
+    return next((one.rpartition("@")[2] for one in digests if one.startswith(f"{repository}@")), None)
+
+
 def build(image: str, base: str) -> None:
     """Build the image of this tree, unless the engine has it: the reference says what is in it.
 

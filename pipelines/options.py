@@ -3,9 +3,8 @@
 import argparse
 
 
-def lane_parser(module: str, description: str) -> argparse.ArgumentParser:
-    """A parser with the options that choose experiments, seeds and parameters."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+def add_lane_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose experiments, seeds and parameters."""
     parser.add_argument(
         "--experiments", nargs="*", default=[], help="names from params.yaml; by default those under `run`"
     )
@@ -20,4 +19,3 @@ def lane_parser(module: str, description: str) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="override parameters, as in train.iterations=2000 or sinusoid-5shot.train.rate=0.01",
     )
-    return parser

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from kfp import dsl, kubernetes
 
-from components.environment import IMAGE, PIPELINE_RUN, STATES
-from pipelines.cluster import Cluster
+from components.environment import IMAGE, KFP_API, MLFLOW_UI, PIPELINE_RUN, STATES
+from pipelines.kubeflow.cluster import Cluster
 
 USER = 1000  # the image's own
 RUN_ID = "metadata.labels['pipeline/runid']"
@@ -20,6 +20,9 @@ MLFLOW_KEYS = {
     "password": "MLFLOW_TRACKING_PASSWORD",
     "token": "MLFLOW_TRACKING_TOKEN",
 }
+# For `kubectl --selector`, and the pod's page in the Kubeflow UI. Their number is part of the pods' names
+# (pipelines.kubeflow.workflow).
+PART_OF, COMPONENT = "app.kubernetes.io/part-of", "app.kubernetes.io/component"
 S3_KEYS = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY"}
 
 
@@ -45,8 +48,12 @@ class Pods:
         # By the downward API: as an input, what differs from run to run would defeat the cache.
         kubernetes.use_field_path_as_env(task, PIPELINE_RUN, RUN_ID)
         task.set_env_variable(IMAGE, self.image)
+        kubernetes.add_pod_label(task, PART_OF, "metasgd")
+        kubernetes.add_pod_label(task, COMPONENT, step)
         if step == "train":
             _ask_for_training(task, self.cluster)
+        if step == "finish" and self.cluster.api:
+            task.set_env_variable(KFP_API, self.cluster.api)
         return task
 
 
@@ -54,7 +61,7 @@ def _ask_for_resources(task: dsl.PipelineTask, step: str, cluster: Cluster) -> N
     pod, retries = cluster.pods[step], cluster.retries
     task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu)
     task.set_memory_request(pod.memory).set_memory_limit(pod.memory)
-    task.set_retry(retries.count, retries.backoff, retries.factor, retries.longest)
+    task.set_retry(retries.count, retries.backoff, retries.factor, f"{retries.seconds(pod.minutes)}s")
     kubernetes.set_timeout(task, pod.minutes * 60)
     kubernetes.empty_dir_mount(
         task, "shared-memory", SHARED_MEMORY, medium="Memory", size_limit=pod.shared_memory
@@ -64,6 +71,7 @@ def _ask_for_resources(task: dsl.PipelineTask, step: str, cluster: Cluster) -> N
 def _ask_for_services(task: dsl.PipelineTask, cluster: Cluster) -> None:
     if cluster.mlflow:
         task.set_env_variable("MLFLOW_TRACKING_URI", cluster.mlflow)
+        task.set_env_variable(MLFLOW_UI, cluster.mlflow_ui or cluster.mlflow)
     if cluster.s3:
         task.set_env_variable("AWS_ENDPOINT_URL", cluster.s3)
         task.set_env_variable("MLFLOW_S3_ENDPOINT_URL", cluster.s3)

@@ -12,13 +12,15 @@ from rich.console import Console
 from components.environment import PARENT, PIPELINE_RUN
 from components.kubeflow import LOCAL_IMAGE
 from components.parameters import Experiment, load_experiment, load_run, to_json
+from components.parents import TAG
 from components.report.step import read_summary
 from components.report.summary import table
-from components.tracking import LOCAL, PIPELINES, open_run
+from components.tracking import PIPELINES, open_run
 from metasgd.errors import InputError
 from pipelines.dag import NAME, compile_pipeline, task_names
 from pipelines.display import Display
 from pipelines.local import refuse_python3, require_outputs, run_here
+from pipelines.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
 from pipelines.pods import Pods
 
 REPORT = "report.html"
@@ -48,16 +50,22 @@ def run_pipeline(
     """
     started = time.monotonic()
     names = [experiment.name for experiment in experiments]
-    folder = LOCAL / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
+    folder = RUNS / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
     module = "pipelines.containers" if image else "pipelines.local"
     compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE))
-    with open_run(PIPELINES, f"{NAME} {' '.join(names)}", {"experiments": " ".join(names)}) as parent:
+    tags = {"experiments": " ".join(names), TAG: folder.name}
+    with under_way(folder), open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
+        end_lost_runs(parent.client)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
-        with Display(console, experiments) as display:
-            run = run_here(package, folder, log, display.line, module)
+        try:
+            with Display(console, experiments) as display:
+                run = run_here(package, folder, log, display.line, module)
+        except BaseException:
+            end_lost_steps(parent.client, folder.name)
+            raise
         lanes = task_names([experiment.kind for experiment in experiments])
         require_outputs(run, lanes, [len(experiment.trainings(seeds)) for experiment in experiments])
         chapters = run / lanes[-1]["report"] / "chapters"

@@ -7,6 +7,7 @@ from components.kubeflow import step_component
 
 @step_component
 def finish(status: PipelineTaskFinalStatus):  # type: ignore[no-untyped-def]
+    """End the MLflow run of the pipeline run, whatever became of the other steps."""
     from components.finish.step import finish
 
     finish(status.state)

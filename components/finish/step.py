@@ -1,25 +1,31 @@
-"""End the MLflow run of a pipeline run, where nobody else does."""
+"""End the MLflow runs of a pipeline run, where nobody else does."""
 
 import os
 
 from components.environment import PARENT, PIPELINE_RUN, PLUGIN
 
-STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 
+def finish(word: str) -> None:
+    """End the run that the first step opened (components.parents), and what lost pods left running.
 
-def finish(state: str) -> None:
-    """End the run that the first step opened (components.parents).
-
-    state: KFP's final state of all other steps; one that is unknown is a failure.
+    word: what KFP tells its exit handler about the steps before (components.finish.verdict).
     The launcher ends the run that it opened itself, and Kubeflow's MLflow plugin its own.
     """
-    if PARENT in os.environ or PLUGIN in os.environ or PIPELINE_RUN not in os.environ:
+    if PARENT in os.environ or PIPELINE_RUN not in os.environ:
         return
     # Not at the top: MLflow takes seconds to import, which most runs can do without.
-    from components.parents import find_parent
+    from components.finish.verdict import status_of
+    from components.parents import end_lost_runs, find_parent
     from components.tracking import PIPELINES, connect, experiment_id
 
+    name = os.environ[PIPELINE_RUN]
+    status = status_of(word)
+    print(f"the pipeline run {name}: {status}", flush=True)
     client = connect()
-    parent = find_parent(client, experiment_id(client, PIPELINES), os.environ[PIPELINE_RUN])
+    for lost in end_lost_runs(client, name):
+        print(f"{lost}: its pod was lost; KILLED", flush=True)
+    if PLUGIN in os.environ:
+        return
+    parent = find_parent(client, experiment_id(client, PIPELINES), name)
     if parent is not None:
-        client.set_terminated(parent, STATUS.get(state, "FAILED"))
+        client.set_terminated(parent, status)

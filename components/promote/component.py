@@ -16,7 +16,16 @@ def promote(  # type: ignore[no-untyped-def]
     episodes: Input[Dataset],
     decision: Output[Artifact],
 ):
-    """parameters: the experiment's promotion as JSON."""
+    """Register the lane's models, and move the champion where a model wins on the gate tasks.
+
+    Args:
+        experiment: The experiment's name, and the registered model's.
+        parameters: How to promote, as JSON.
+        checkpoints: The outputs of all trainings of the lane.
+        results: The output of evaluate or rollout.
+        episodes: The output of preprocess.
+        decision: Who was compared, and who won.
+    """
     from pathlib import Path
 
     from components.parameters import Promotion, from_json

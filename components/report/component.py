@@ -13,12 +13,23 @@ def report(  # type: ignore[no-untyped-def]
     page: Output[HTML],
     earlier: Input[Artifact] = None,
 ):
-    """One lane's chapter after those of the lanes before; the last lane's report is the whole."""
+    """Write a lane's chapter after those of the lanes before; the last lane's report is the whole.
+
+    Args:
+        results: The output of evaluate or rollout.
+        decision: The output of promote.
+        earlier: The chapters of the lanes before.
+        chapters: The page, its chapters, and the rows of its table.
+        page: The page alone, for the Kubeflow UI; on a cluster it holds a link to the MLflow run.
+    """
     import shutil
     from pathlib import Path
 
+    from components.report.link import parent_address
     from components.report.step import report
 
     before = Path(earlier.path) if earlier else None
     report([Path(results.path)], [Path(decision.path)], Path(chapters.path), before)
     shutil.copy(Path(chapters.path) / "report.html", page.path)
+    if address := parent_address():
+        page.metadata["mlflow_run"] = address

@@ -14,7 +14,14 @@ def rollout(  # type: ignore[no-untyped-def]
     results: Output[Artifact],
     metrics: Output[Metrics],
 ):
-    """All checkpoints of a control lane in one step."""
+    """Roll out every checkpoint of a lane on the test tasks, before and after each inner step.
+
+    Args:
+        checkpoints: The outputs of all trainings of the lane.
+        episodes: The output of preprocess.
+        results: Scores with their intervals, figures, and the scores of single tasks.
+        metrics: The mean after one step of every algorithm and seed.
+    """
     import json
     from pathlib import Path
 

@@ -7,7 +7,13 @@ from components.kubeflow import step_component
 
 @step_component
 def train(parameters: str, episodes: Input[Dataset], checkpoint: Output[Model]):  # type: ignore[no-untyped-def]
-    """parameters: one training as JSON."""
+    """Meta-train one algorithm with one seed.
+
+    Args:
+        parameters: One training, as JSON: algorithm, seed, network and optimiser.
+        episodes: The output of preprocess.
+        checkpoint: theta and alpha, and everything needed to rebuild the learner.
+    """
     from pathlib import Path
 
     from components.parameters import Training, from_json

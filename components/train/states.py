@@ -88,6 +88,7 @@ class KeptState:
 
     files: the names of the copies in each store. identity: what the state belongs to.
     say: told what goes wrong without stopping the training.
+    run_id: the training's MLflow run, kept with the state, for the next attempt to continue.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class KeptState:
         self.snapshot: Snapshot | None = None
         self.pace = Pace(0)
         self.started = time.monotonic()
+        self.run_id: str | None = None
 
     def find(self, strict: bool = False) -> None:
         """Read the newest whole copy; one that is damaged or of another training is said and passed over.
@@ -119,6 +121,11 @@ class KeptState:
             self.say(f"continues from iteration {self.found.iteration}")
 
     @property
+    def earlier_run(self) -> str | None:
+        """The MLflow run of the attempt that the state is from."""
+        return self.found.about.get("run_id") if self.found else None
+
+    @property
     def seconds(self) -> float:
         """What the training took, with what it took until the state that it continues from."""
         earlier = self.found.about["seconds"] if self.found else 0.0
@@ -133,7 +140,8 @@ class KeptState:
         if not self.pace.is_due():
             return
         with self.pace.timed():
-            content = to_bytes(state, self.identity, {"seconds": self.seconds})
+            about = {"seconds": self.seconds, "run_id": self.run_id}
+            content = to_bytes(state, self.identity, about)
         self.snapshot = Snapshot(state.iteration, content)
         for place in self.places:
             if place.pace.is_due():

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,9 @@ def _train(
     workers: Workers,
 ) -> None:
     # The state comes first: it is safe before the tracking store, which may be slow, is told of the end.
-    with open_run(data.tasks.kind, name, _tags(training, data)) as run, kept.lasting(name, stop):
+    tags = _tags(training, data)
+    with open_run(data.tasks.kind, name, tags, kept.earlier_run) as run, kept.lasting(name, stop):
+        kept.run_id = run.run_id
         run.log_params(_params(training, data))
         watch = _Watcher(run, learner.objective.metric, Alarms(name))
         if kept.found:
@@ -144,11 +146,18 @@ class _Watcher:
 
     def __init__(self, run: TrackedRun, metric: str, alarms: Alarms) -> None:
         self.run, self.metric, self.alarms = run, metric, alarms
+        self.logged: Mapping[str, int] = {}
 
     def repeat(self, found: SavedState) -> None:
-        """Log what an interrupted training saw, so that this run's curves are whole."""
+        """Log what an interrupted training saw and this run does not hold, so that its curves are whole."""
         self.run.set_tags({"continued_from": found.iteration})
-        self.run.log_history((point.iteration, self._values(point)) for point in found.curve)
+        self.logged = self.run.last_steps()
+        self.run.log_history((point.iteration, self._unlogged(point)) for point in found.curve)
+
+    def _unlogged(self, point: Point) -> dict[str, float]:
+        """The values but those that an attempt logged after the state that this one continues from."""
+        values = self._values(point)
+        return {name: value for name, value in values.items() if point.iteration > self.logged.get(name, -1)}
 
     def _values(self, point: Point) -> dict[str, float]:
         validation = {} if point.validation is None else {f"validation_{self.metric}": point.validation}
@@ -156,7 +165,7 @@ class _Watcher:
 
     def __call__(self, point: Point) -> None:
         values = self._values(point)
-        self.run.log_metrics(values, step=point.iteration)
+        self.run.log_metrics(self._unlogged(point), step=point.iteration)
         self.bar(point.iteration, {name: value for name, value in values.items() if _is_shown(name)})
         for line in self.alarms(point):
             print(line, flush=True)

@@ -11,8 +11,8 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from components.parameters import load_experiment
 from metasgd.errors import InputError
-from pipelines.cluster import load_cluster
 from pipelines.dag import compile_pipeline
+from pipelines.kubeflow.cluster import load_cluster
 from pipelines.pods import Pods
 
 IMAGE = "registry.example.org/team/metasgd-python:0123456789ab"

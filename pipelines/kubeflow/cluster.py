@@ -4,17 +4,33 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from components.parameters import PARAMS_FILE, STRICT, Count, load_section
 from metasgd.errors import InputError
 
-Cores = Annotated[str, Field(pattern=r"^\d+(\.\d+)?m?$")]
-Bytes = Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGT]i?)?$")]
+# What Kubernetes, Argo and kfp all take: what one of them refuses would fail only once the run is under way.
+LABEL = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
+DOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+Cores = Annotated[str, Field(pattern=r"^(\d+(\.\d+)?|\d+m)$")]
+Bytes = Annotated[str, Field(pattern=r"^\d+(Ki|[MGTPE]i?)?$")]
 Duration = Annotated[str, Field(pattern=r"^\d+[smhd]$")]
+Key = Annotated[str, Field(pattern=rf"^({DOMAIN}/)?{LABEL}$")]
+Value = Annotated[str, Field(pattern=rf"^{LABEL}?$")]
 # "SET=kubeflow.mlflow=" says nothing, too.
 Optional = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Name = Annotated[Optional, Field(pattern=rf"^({DOMAIN})?$")]
+
+
+def _address(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("expected an address as http://host:port")
+    return value.rstrip("/")
+
+
+Address = Annotated[Optional, AfterValidator(_address)]
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "finish")
 
 
@@ -33,7 +49,7 @@ class Pod:
 class Gpu:
     """What a training asks for besides; count 0 trains on the CPU."""
 
-    type: str
+    type: Key
     count: Annotated[int, Field(ge=0)]
 
 
@@ -41,38 +57,48 @@ class Gpu:
 class Toleration:
     """A taint that pods of trainings tolerate. value: "" where the operator is Exists."""
 
-    key: str
+    key: Key
     operator: Literal["Exists", "Equal"]
-    value: str
+    value: Value
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Retries:
-    """How often a failed pod is tried again; backoff and longest are durations as in "30s"."""
+    """How often a lost pod starts again: after `backoff` ("30s"), and then `factor` times later each time."""
 
     count: Annotated[int, Field(ge=0)]
     backoff: Duration
-    factor: Annotated[float, Field(ge=1)]
-    longest: Duration
+    factor: Count
+
+    def seconds(self, minutes: int) -> int:
+        """From the first attempt's start to the last one's end, where each takes `minutes`.
+
+        Argo ends every later attempt at this time (its `backoff.maxDuration`), so it must hold them all.
+        """
+        first_pause = int(self.backoff[:-1]) * UNITS[self.backoff[-1]]
+        pauses: int = sum(first_pause * self.factor**attempt for attempt in range(self.count))
+        return minutes * 60 * (self.count + 1) + pauses
 
 
 @dataclass(frozen=True, config=STRICT)
 class Cluster:
     """What a run on Kubeflow asks of the cluster. Every key is explained in params.yaml."""
 
-    experiment: str
-    mlflow: Optional
-    s3: Optional
-    mlflow_secret: Optional
-    s3_secret: Optional
-    pull_secret: Optional
+    experiment: Annotated[str, Field(min_length=1)]
+    api: Address
+    mlflow: Address
+    mlflow_ui: Address
+    s3: Address
+    mlflow_secret: Name
+    s3_secret: Name
+    pull_secret: Name
     states: Optional
-    states_claim: Optional
+    states_claim: Name
     caching: bool
     retries: Retries
     gpu: Gpu
-    node_selector: dict[str, str]
+    node_selector: dict[Key, Value]
     tolerations: list[Toleration]
     pods: dict[str, Pod]
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.pipelines.checkout import ROOT, make_checkout, run
-from tests.pipelines.kfp_server import RUN_ID, TOKEN, Answers, serve
+from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
 from tests.s3_server import BUCKET, S3Server, s3_server
 
 IMAGE = "registry.example.org/team/metasgd-python:0123456789ab"

@@ -9,13 +9,13 @@ import pytest
 from components.command import StepFailedError
 from components.parameters import load_experiment
 from metasgd.errors import InputError
-from pipelines import kubeflow as module
-from pipelines.cluster import load_cluster
 from pipelines.dag import compile_pipeline
-from pipelines.endpoint import Endpoint, endpoint
-from pipelines.kubeflow import Kubeflow, connect
+from pipelines.kubeflow import server as module
+from pipelines.kubeflow.cluster import load_cluster
+from pipelines.kubeflow.endpoint import Endpoint, endpoint
+from pipelines.kubeflow.server import Kubeflow, connect
 from pipelines.pods import Pods
-from tests.pipelines.kfp_server import LOGIN, RUN_ID, TOKEN, Answers, serve
+from tests.pipelines.kubeflow.kfp_server import LOGIN, RUN_ID, TOKEN, Answers, serve
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from components.parameters import Experiment
 from components.preprocess.pinned import Pin, pin_file, remote_endpoint, require_present, resolve
 from components.s3 import S3CredentialsError, S3UnreachableError, client, has_object, parse
 from metasgd.errors import InputError
-from pipelines.cluster import Cluster
+from pipelines.kubeflow.cluster import Cluster
 
 TIMEOUT = 10  # seconds
 REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)

@@ -6,6 +6,8 @@ answer; `api_client` and `one_line` see to that.
 
 import json
 import os
+import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +22,15 @@ from kfp_server_api.exceptions import ApiException
 from metasgd.errors import InputError
 
 TIMEOUT = (10, 30)  # seconds to connect, and to answer
+GIVEN_IN = "in KFP_TOKEN or in the file of KFP_TOKEN_FILE"
 ADVICE = {
-    401: "refuses the token; expected a valid one in KFP_TOKEN or in the file of KFP_TOKEN_FILE",
+    401: f"refuses the token; expected a valid one {GIVEN_IN}",
     403: "forbids this to the token; expected one that may run pipelines in KFP_NAMESPACE",
     404: "has no Kubeflow Pipelines API at this path; expected one, as in https://host/pipeline",
+}
+WITHOUT_TOKEN = {
+    401: f"asks for a token, and none was given; expected one {GIVEN_IN}",
+    403: f"forbids this to requests without a token; expected one {GIVEN_IN}",
 }
 
 
@@ -107,11 +114,22 @@ def one_line(endpoint: Endpoint) -> Iterator[None]:
     except ApiException as error:
         raise _refusal(endpoint, error) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        what = " ".join(str(reason).partition(": ")[2].split()) or type(reason).__name__
         raise UnavailableError(
-            f"KFP_HOST {endpoint.host}: does not answer ({what}); expected a Kubeflow Pipelines API"
+            f"KFP_HOST {endpoint.host}: does not answer ({_cause(error)}); expected a Kubeflow Pipelines API"
         ) from None
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost error, without the names of urllib3's classes around it."""
+    inner = getattr(error, "reason", None)
+    if not isinstance(inner, BaseException):
+        inner = next((part for part in reversed(error.args) if isinstance(part, BaseException)), None)
+    if isinstance(error, ssl.SSLError):
+        words = getattr(error, "verify_message", "") or (error.reason or "TLS").lower().replace("_", " ")
+        return f"TLS: {words}"
+    if inner is not None:
+        return _cause(inner)
+    return " ".join(re.sub(r"^\w+\(.*?\): ", "", str(error)).split()) or type(error).__name__
 
 
 def _refusal(endpoint: Endpoint, error: ApiException) -> InputError:
@@ -119,8 +137,9 @@ def _refusal(endpoint: Endpoint, error: ApiException) -> InputError:
     if 300 <= status < 400:
         target = _public((error.headers or {}).get("Location", "elsewhere"))
         return InputError(f"{host}: sends to {target}, as a login does; expected an API that takes the token")
-    if status in ADVICE:
-        return InputError(f"{host}: {ADVICE[status]}")
+    advice = ADVICE if endpoint.token else {**ADVICE, **WITHOUT_TOKEN}
+    if status in advice:
+        return InputError(f"{host}: {advice[status]}")
     said = _message(error.body)
     if status >= 500:
         return UnavailableError(f"{host}: answers {status}{said}; expected a working API")

@@ -1,0 +1,1 @@
+"""Runs on Kubeflow Pipelines: check, submit, follow, schedule."""
