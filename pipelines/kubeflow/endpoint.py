@@ -28,6 +28,8 @@ ADVICE = {
     403: "forbids this to the token; expected one that may run pipelines in KFP_NAMESPACE",
     404: "has no Kubeflow Pipelines API at this path; expected one, as in https://host/pipeline",
 }
+NOT_FOUND = 404
+PART = 150  # characters of a long message that are shown, of either end
 WITHOUT_TOKEN = {
     401: f"asks for a token, and none was given; expected one {GIVEN_IN}",
     403: f"forbids this to requests without a token; expected one {GIVEN_IN}",
@@ -137,10 +139,10 @@ def _refusal(endpoint: Endpoint, error: ApiException) -> InputError:
     if 300 <= status < 400:
         target = _public((error.headers or {}).get("Location", "elsewhere"))
         return InputError(f"{host}: sends to {target}, as a login does; expected an API that takes the token")
-    advice = ADVICE if endpoint.token else {**ADVICE, **WITHOUT_TOKEN}
-    if status in advice:
-        return InputError(f"{host}: {advice[status]}")
     said = _message(error.body)
+    advice = ADVICE if endpoint.token else {**ADVICE, **WITHOUT_TOKEN}
+    if status in advice and not (status == NOT_FOUND and said):
+        return InputError(f"{host}: {advice[status]}")
     if status >= 500:
         return UnavailableError(f"{host}: answers {status}{said}; expected a working API")
     return InputError(f"{host}: refuses this with {status}{said}")
@@ -150,7 +152,10 @@ def _message(body: object) -> str:
     """The server's own words, where it has some."""
     try:
         document = json.loads(body if isinstance(body, (str, bytes)) else "")
-        words = document.get("error") or document.get("message")
+        words = document.get("error") or document.get("message") or document.get("error_message")
     except (ValueError, AttributeError):
         return ""
-    return f" ({' '.join(str(words).split())[:300]})" if words else ""
+    line = " ".join(str(words or "").split())
+    # What it is about stands at the beginning, and the reason at the end.
+    shown = line if len(line) <= 2 * PART else f"{line[:PART]} ... {line[-PART:]}"
+    return f" ({shown})" if shown else ""

@@ -83,8 +83,8 @@ class Workflow:
     def _paths(self) -> dict[str, str]:
         """The path behind every id."""
         names = {detail.display_name for detail in self.details if detail.display_name}
-        paths: dict[str, str] = {}
         frontier = [(name, fnv1a(name)) for name in names if name.startswith(self.name)]
+        paths = {f"{self.name}-{hashed}": name for name, hashed in frontier}
         while frontier:
             parent, hashed = frontier.pop()
             for name in names:

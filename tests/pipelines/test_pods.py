@@ -96,18 +96,63 @@ def test_every_step_asks_for_what_params_yaml_gives_it(
         assert shared["sizeLimit"] == pod.shared_memory
 
 
-def test_every_task_is_tried_again_with_back_off(package: tuple[dict[str, Any], Any]) -> None:
-    dags = [found["dag"] for found in package[0]["components"].values() if "dag" in found]
-    tasks = {name: task for dag in [package[0]["root"]["dag"], *dags] for name, task in dag["tasks"].items()}
-    steps = {name: task for name, task in tasks.items() if not name.startswith(("for-loop", "exit-handler"))}
+def steps_of(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tasks of all lanes, those in loops too, and the last one."""
+    dags = [found["dag"] for found in spec["components"].values() if "dag" in found]
+    tasks = {name: task for dag in [spec["root"]["dag"], *dags] for name, task in dag["tasks"].items()}
+    return {name: task for name, task in tasks.items() if not name.startswith(("for-loop", "exit-handler"))}
+
+
+def test_every_task_is_tried_again_and_may_take_its_time_each_time(
+    package: tuple[dict[str, Any], Any],
+) -> None:
+    """Argo's maximum counts from the first attempt's start: four times the minutes, and 30 + 60 + 120 seconds."""
+    longest = {
+        "preprocess": 4 * 3600 + 210,
+        "train": 4 * 24 * 3600 + 210,
+        "evaluate": 4 * 7200 + 210,
+        "rollout": 4 * 7200 + 210,
+        "promote": 4 * 3600 + 210,
+        "report": 4 * 1800 + 210,
+        "finish": 4 * 600 + 210,
+    }
+    steps = steps_of(package[0])
     assert len(steps) == 2 * 5 + 1
-    for task in steps.values():
+    for name, task in steps.items():
         assert task["retryPolicy"] == {
             "maxRetryCount": 3,
             "backoffDuration": "30s",
             "backoffFactor": 2.0,
-            "backoffMaxDuration": "600s",
+            "backoffMaxDuration": f"{longest[name.rstrip('-0123456789')]}s",
         }
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ("{count: 0, backoff: 30s, factor: 2}", 600),
+        ("{count: 2, backoff: 1m, factor: 1}", 3 * 600 + 120),
+        ("{count: 2, backoff: 1h, factor: 3}", 3 * 600 + 3600 + 3 * 3600),
+    ],
+)
+def test_retries_hold_every_attempt_and_every_pause(settings: str, seconds: int) -> None:
+    assert load_cluster([f"kubeflow.retries={settings}"]).retries.seconds(minutes=10) == seconds
+
+
+def test_pods_say_what_they_are_of(package: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """Two labels each: their number is part of the pods' names, by which logs are found."""
+    for name, pod in package[1].items():
+        step = name.removeprefix("exec-").rstrip("-0123456789")
+        labels = {"app.kubernetes.io/part-of": "metasgd", "app.kubernetes.io/component": step}
+        assert pod["podMetadata"] == {"labels": labels}
+
+
+def test_the_last_step_alone_knows_the_api(package: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
+    silent, _ = compiled(tmp_path, "kubeflow.api=")
+    for name, container in containers(package[0]).items():
+        api = {"name": "METASGD_KFP_API", "value": "http://ml-pipeline.kubeflow.svc:8888"}
+        assert (api in container["env"]) == (name == "exec-finish")
+    assert "METASGD_KFP_API" not in yaml.safe_dump(silent)
 
 
 def test_credentials_come_from_named_secrets_and_nowhere_else(
@@ -183,7 +228,15 @@ def test_on_this_machine_nothing_of_kubernetes_is_said(tmp_path: Path) -> None:
         ("kubeflow.gpu.cout=1", "key 'cout' is unknown; expected one of type, count"),
         ("kubeflow.gpu.count=-1", "gpu.count"),
         ("kubeflow.pods.train.memory=16GB", "pods.train.memory"),
+        ("kubeflow.pods.train.memory=1.5Gi", "pods.train.memory"),
+        ("kubeflow.pods.train.cpu=1.5m", "pods.train.cpu"),
         ("kubeflow.retries.backoff=soon", "retries.backoff"),
+        ("kubeflow.retries.factor=1.5", "retries.factor"),
+        ("kubeflow.mlflow_secret=Team_A", "mlflow_secret"),
+        ("kubeflow.mlflow=mlflow:5000", "mlflow: expected an address as http://host:port"),
+        ("kubeflow.states_claim=/states", "states_claim"),
+        ("kubeflow.gpu.type=one gpu", "gpu.type"),
+        ("kubeflow.node_selector={pool: a b}", "node_selector.pool"),
     ],
 )
 def test_what_the_cluster_would_refuse_is_refused_here(override: str, line: str) -> None:

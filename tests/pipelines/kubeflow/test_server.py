@@ -1,12 +1,12 @@
 """Submitting to Kubeflow Pipelines: what is accepted, and one line for everything that is not."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from components.command import StepFailedError
 from components.parameters import load_experiment
 from metasgd.errors import InputError
 from pipelines.dag import compile_pipeline
@@ -16,6 +16,12 @@ from pipelines.kubeflow.endpoint import Endpoint, endpoint
 from pipelines.kubeflow.server import Kubeflow, connect
 from pipelines.pods import Pods
 from tests.pipelines.kubeflow.kfp_server import LOGIN, RUN_ID, TOKEN, Answers, serve
+from tests.pipelines.kubeflow.recorded import recorded
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -99,10 +105,14 @@ def test_the_token_follows_no_redirect(host: str, answers: Answers) -> None:
     assert elsewhere.asked == []
 
 
-@pytest.mark.parametrize("token", [None, "another"])
-def test_a_refused_token_is_found_before_submitting(host: str, answers: Answers, token: str | None) -> None:
+@pytest.mark.parametrize(
+    ("token", "line"), [(None, "asks for a token, and none was given"), ("another", "refuses the token")]
+)
+def test_a_refused_token_is_found_before_submitting(
+    host: str, answers: Answers, token: str | None, line: str
+) -> None:
     """The health check needs no token, so one authorised question is asked, too."""
-    with pytest.raises(InputError, match="refuses the token"):
+    with pytest.raises(InputError, match=line):
         connect(Endpoint(host, None, token))
     assert answers.bodies("/runs") == []
 
@@ -146,66 +156,165 @@ def test_what_is_no_pipeline_is_not_sent(kubeflow: Kubeflow, answers: Answers, t
     assert answers.bodies("/runs") == []
 
 
-def test_a_run_that_succeeds_is_followed_step_by_step(kubeflow: Kubeflow, answers: Answers) -> None:
-    """A line when a step starts or ends, none for what drives it."""
-    answers.states = ["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]
-    lines: list[str] = []
-    kubeflow.follow(RUN_ID, lines.append, interval=0.01)
-    assert lines == ["preprocess: succeeded", "train: running", "train: succeeded"]
+def test_names_are_cut_to_what_the_server_takes(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
+    """A longer one is answered with 500 although the run starts: 255 characters of a run, 128 of an experiment."""
+    names = " ".join(f"experiment-{number}" for number in range(60))
+    assert kubeflow.submit(package, names, names, names) == kubeflow.submit(package, names, names, names)
+    first, second = answers.bodies("/runs")
+    assert len(first["display_name"]) == len(first["description"]) == 255
+    assert first["display_name"].startswith(names[:252])
+    assert first["display_name"].endswith("...")
+    assert [len(name) for name in answers.experiments] == [128]
+    assert first["experiment_id"] == second["experiment_id"]
 
 
-@pytest.mark.parametrize(
-    ("state", "line"),
-    [
-        ("FAILED", "the run failed: train: out of memory"),
-        ("CANCELED", "the run canceled: no reason given"),
-    ],
-)
-def test_a_run_that_does_not_succeed_is_a_failure(
-    kubeflow: Kubeflow, answers: Answers, state: str, line: str
+def test_a_run_whose_answer_was_lost_is_found_again(
+    kubeflow: Kubeflow, answers: Answers, package: Path
 ) -> None:
-    """Said with the steps that failed, the server's words and the run's page; a cancelled run ends, too."""
-    answers.states = ["RUNNING", "CANCELING", state]
-    with pytest.raises(StepFailedError, match=line) as failed:
-        kubeflow.follow(RUN_ID, lambda line: None, interval=0.01)
-    assert kubeflow.address(RUN_ID) in str(failed.value)
+    """A 504 after the run was made: it is looked for by what only this submission says of itself."""
+    answers.lost = 1
+    assert kubeflow.submit(package, "name", "metasgd") == RUN_ID
+    assert len(answers.made_runs) == 1
+    tags = {run["description"][: len("submission 0123456789ab")] for run in answers.made_runs}
+    kubeflow.submit(package, "name", "metasgd")
+    tags |= {run["description"][: len("submission 0123456789ab")] for run in answers.made_runs}
+    assert len(tags) == 2
 
 
-def test_an_api_that_is_away_for_a_while_is_waited_for(kubeflow: Kubeflow, answers: Answers) -> None:
-    """Said once."""
-    answers.states = ["RUNNING", 503, 503, "SUCCEEDED"]
-    lines: list[str] = []
-    kubeflow.follow(RUN_ID, lines.append, interval=0.01)
-    assert sum(line.startswith("warning: ") for line in lines) == 1
-    assert lines[-1] == "train: succeeded"
-
-
-def test_an_api_that_stays_away_is_given_up(
-    kubeflow: Kubeflow, answers: Answers, monkeypatch: pytest.MonkeyPatch
+def test_a_schedule_whose_answer_was_lost_is_found_again(
+    kubeflow: Kubeflow, answers: Answers, package: Path
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
-    answers.states = [503]
-    with pytest.raises(InputError, match="the run goes on"):
-        kubeflow.follow(RUN_ID, lambda line: None, interval=0.01)
+    version = kubeflow.upload(package, "metasgd", "one", "", {})
+    answers.lost = 1
+    assert kubeflow.schedule(version, "nightly", "metasgd", "0 0 3 * * *") == RUN_ID
 
 
-def test_a_token_that_expires_while_following_ends_it(kubeflow: Kubeflow, answers: Answers) -> None:
-    answers.token = "a new one"
-    with pytest.raises(InputError, match=f"refuses the token.*the run goes on: .*{RUN_ID}"):
-        kubeflow.follow(RUN_ID, lambda line: None, interval=0.01)
+def test_an_upload_whose_answer_was_lost_is_found_again(
+    kubeflow: Kubeflow, answers: Answers, package: Path
+) -> None:
+    answers.lost = 1
+    assert kubeflow.upload(package, "metasgd", "one", "", {}).version_id == "version-0"
+    assert len(answers.versions) == 1
 
 
-def test_a_schedule_is_accepted(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
+def test_a_run_that_is_not_found_again_may_exist_all_the_same(
+    kubeflow: Kubeflow, answers: Answers, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a name that was too long for the real server: no list shows what it started."""
+    monkeypatch.setattr(module, "RUN_NAME", 300)
+    with pytest.raises(
+        InputError, match=r"answers 500 .*Data too long.*; a run may exist all the same: .*subm"
+    ):
+        kubeflow.submit(package, "x" * 300, "metasgd")
+
+
+def test_what_is_refused_does_not_exist(
+    kubeflow: Kubeflow, answers: Answers, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No looking for it, and no talk of it."""
+    monkeypatch.setattr(kubeflow, "_experiment_id", lambda name: "gone")
+    asked = len(answers.asked)
+    with pytest.raises(InputError, match=r"refuses this with 404 \(experiment not found\)$"):
+        kubeflow.submit(package, "name", "metasgd")
+    assert len(answers.asked) == asked + 1
+
+
+def test_a_pipeline_is_uploaded_once(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
+    """The pipeline is made where it is missing; a version that is there is not uploaded again."""
+    first = kubeflow.upload(package, "metasgd", "abc-123", "what it is", {"commit": "abc"})
+    again = kubeflow.upload(package, "metasgd", "abc-123", "what it is", {"commit": "abc"})
+    other = kubeflow.upload(package, "metasgd", "abc-456", "what it is", {"commit": "abc"})
+    assert first.new
+    assert not again.new
+    assert (again.pipeline_id, again.version_id) == (first.pipeline_id, first.version_id)
+    assert other.pipeline_id == first.pipeline_id
+    assert list(answers.pipelines) == ["metasgd"]
+    assert [(one["display_name"], one["tags"]) for one in answers.versions] == [
+        ("abc-123", {"commit": "abc"}),
+        ("abc-456", {"commit": "abc"}),
+    ]
+
+
+def test_a_schedule_runs_an_uploaded_version(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
     """One run at a time, and none for the times that were missed."""
-    assert kubeflow.schedule(package, "nightly", "metasgd", "0 0 3 * * *") == RUN_ID
+    version = kubeflow.upload(package, "metasgd", "one", "", {})
+    assert kubeflow.schedule(version, "nightly", "metasgd", "0 0 3 * * *") == RUN_ID
     (body,) = answers.bodies("/recurringruns")
+    assert body["pipeline_version_reference"] == {
+        "pipeline_id": "pipeline-0",
+        "pipeline_version_id": "version-0",
+    }
+    assert "pipeline_spec" not in body
     assert body["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * *"
     assert (body["max_concurrency"], body["no_catchup"], body["mode"]) == ("1", True, "ENABLE")
 
 
 def test_a_schedule_that_the_server_refuses_is_one_line(kubeflow: Kubeflow, package: Path) -> None:
-    with pytest.raises(InputError, match=r"refuses this with 400 \(Invalid input error: schedule cron"):
-        kubeflow.schedule(package, "nightly", "metasgd", "every night")
+    version = kubeflow.upload(package, "metasgd", "one", "", {})
+    with pytest.raises(
+        InputError, match=r"refuses this with 400 \(Failed to create a recurring run .*Schedule cron"
+    ):
+        kubeflow.schedule(version, "nightly", "metasgd", "every day")
+
+
+def test_the_last_runs_are_listed_newest_first(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
+    assert kubeflow.list_runs("metasgd") == []
+    for name in ("first", "second"):
+        kubeflow.submit(package, name, "metasgd")
+    answers.made_runs[0] |= {"state": "FAILED", "state_history": recorded("cancelled")["state_history"]}
+    second, first = kubeflow.list_runs("metasgd")
+    assert (first.name, first.state) == ("first", "CANCELED")
+    assert (second.name, second.state) == ("second", "PENDING")
+    assert second.created > first.created
+
+
+def test_an_unknown_run_is_said_in_the_servers_words(kubeflow: Kubeflow) -> None:
+    """And not as an API that is missing."""
+    with pytest.raises(InputError, match=r"refuses this with 404 \(Failed to get a run: .* not found\)"):
+        kubeflow.run("0" * 8)
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (401, "asks for a token, and none was given; expected one in KFP_TOKEN"),
+        (403, "forbids this to requests without a token; expected one in KFP_TOKEN"),
+    ],
+)
+def test_a_missing_token_is_not_called_refused(host: str, answers: Answers, status: int, line: str) -> None:
+    answers.everything = (status, b"", {})
+    with pytest.raises(InputError, match=line):
+        connect(Endpoint(host, None, None))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed one with its key, in one file."""
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    keys = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(file), "-out", str(file.with_suffix(".crt"))]
+    subprocess.run(["openssl", "req", "-x509", *keys, *names], check=True, capture_output=True)
+    with file.open("a") as both:
+        both.write(file.with_suffix(".crt").read_text())
+    return file
+
+
+def test_a_certificate_that_is_not_trusted_is_said_plainly(certificate: Path) -> None:
+    """Without the brackets and names of OpenSSL."""
+    with serve(Answers(), certificate) as host, pytest.raises(InputError) as refused:
+        connect(Endpoint(host, None, TOKEN))
+    assert f"{host}: does not answer (TLS: self-signed certificate); expected" in str(refused.value)
+
+
+def test_https_where_http_is_spoken_is_said_plainly(host: str) -> None:
+    with pytest.raises(InputError, match=r"does not answer \(TLS: wrong version number\); expected"):
+        connect(Endpoint(host.replace("http:", "https:"), None, TOKEN))
+
+
+def test_a_certificate_that_is_trusted_is_fine(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_suffix(".crt")))
+    with serve(Answers(), certificate) as host:
+        assert connect(Endpoint(host, None, TOKEN))
 
 
 def test_the_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:

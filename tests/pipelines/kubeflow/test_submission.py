@@ -1,6 +1,7 @@
-"""`python -m pipelines.submit` as a user types it: checks first, then one line or the run's address."""
+"""`python -m pipelines.kubeflow` as a user types it: checks first, then one line or the run's address."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import yaml
 
 from tests.pipelines.checkout import ROOT, make_checkout, run
 from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
+from tests.pipelines.kubeflow.recorded import recorded
 from tests.s3_server import BUCKET, S3Server, s3_server
 
 IMAGE = "registry.example.org/team/metasgd-python:0123456789ab"
@@ -42,11 +44,16 @@ def host(answers: Answers) -> Iterator[str]:
 
 
 def submit(
-    checkout: Path, host: str, *options: str, settings: list[str], **environment: str
+    checkout: Path,
+    host: str,
+    *options: str,
+    settings: list[str],
+    action: str = "submit",
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     lanes = ["--experiments", "sinusoid-5shot", "--set", *settings]
-    arguments = ["--host", host, "--image", IMAGE, *options, *lanes]
-    return run(checkout, "pipelines.submit", *arguments, **{"KFP_TOKEN": TOKEN, **environment})
+    arguments = [action, "--host", host, "--image", IMAGE, *options, *lanes]
+    return run(checkout, "pipelines.kubeflow", *arguments, **{"KFP_TOKEN": TOKEN, **environment})
 
 
 @contextmanager
@@ -75,28 +82,75 @@ def mlflow(status: int) -> Iterator[str]:
 
 def test_a_run_is_submitted_and_followed(checkout: Path, host: str, answers: Answers) -> None:
     """The address is printed, then a line per step; the exit code is that of the run."""
-    answers.states = ["SUCCEEDED"]
     done = submit(checkout, host, "--wait", settings=QUIET)
     assert done.returncode == 0, done.stderr
     assert f"Submitted: {host}/#/runs/details/{RUN_ID}" in done.stdout
-    assert "train: succeeded" in done.stdout
+    assert "sinusoid-5shot: evaluate done" in done.stdout
     (body,) = answers.bodies("/runs")
     assert IMAGE in yaml.safe_dump(body)
+    assert f"Image {IMAGE}" in body["description"]
     assert TOKEN not in done.stdout + done.stderr + yaml.safe_dump(body)
 
 
-def test_a_run_that_fails_is_exit_code_one(checkout: Path, host: str, answers: Answers) -> None:
-    answers.states = ["FAILED"]
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            "failed-after-retries",
+            "error: the run failed: sinusoid-5shot: train of meta-sgd seed 1, its log: ",
+        ),
+        ("cancelled", "error: the run was CANCELED: sinusoid-5shot: train of meta-sgd seed 1, its log: "),
+    ],
+)
+def test_a_run_that_does_not_succeed_is_exit_code_one(
+    checkout: Path, host: str, answers: Answers, answer: str, line: str
+) -> None:
+    answers.runs = [recorded(answer)]
     done = submit(checkout, host, "--wait", settings=QUIET)
     assert done.returncode == 1
-    assert done.stderr == (f"error: the run failed: train: out of memory ({host}/#/runs/details/{RUN_ID})\n")
+    assert done.stderr.startswith(line)
+    assert done.stderr.endswith(f" ({host}/#/runs/details/{RUN_ID})\n")
+    assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_schedule_is_made(checkout: Path, host: str, answers: Answers) -> None:
-    done = submit(checkout, host, "--cron", "0 0 3 * * *", settings=QUIET)
+def test_a_schedule_is_made_of_an_uploaded_version(checkout: Path, host: str, answers: Answers) -> None:
+    done = submit(checkout, host, "--cron", "0 0 3 * * *", settings=QUIET, action="schedule")
     assert done.returncode == 0, done.stderr
     assert f"Scheduled: {RUN_ID}, 0 0 3 * * *" in done.stdout
-    assert submit(checkout, host, "--cron", "", settings=QUIET).returncode == 2
+    assert len(answers.versions) == len(answers.bodies("/recurringruns")) == 1
+    assert submit(checkout, host, settings=QUIET, action="schedule").returncode == 2
+    assert len(answers.bodies("/recurringruns")) == 1
+
+
+def test_a_version_is_named_by_what_is_in_it(checkout: Path, host: str, answers: Answers) -> None:
+    """Commit, image and pipeline: the same again is not uploaded, another parameter or image is another."""
+    digest = "@sha256:" + "0123456789ab" + "c" * 52
+    pinned = ["--image", IMAGE.rpartition(":")[0] + digest]
+    first = submit(checkout, host, *pinned, settings=QUIET, action="upload")
+    again = submit(checkout, host, *pinned, settings=QUIET, action="upload")
+    other = submit(checkout, host, *pinned, settings=[*QUIET, "train.iterations=7"], action="upload")
+    assert (first.returncode, again.returncode, other.returncode) == (0, 0, 0), first.stderr
+    named, renamed = [version["display_name"] for version in answers.versions]
+    assert re.fullmatch(r"\w{7,12}-0123456789ab-[0-9a-f]{8}", named)
+    assert named[:-8] == renamed[:-8]
+    assert f"Uploaded: metasgd {named}" in first.stdout
+    assert f"There already: metasgd {named}" in again.stdout
+    assert answers.versions[0]["tags"]["image"] == digest[1:]
+
+
+def test_runs_are_listed_with_state_and_address(checkout: Path, host: str, answers: Answers) -> None:
+    def listed() -> list[str]:
+        done = run(checkout, "pipelines.kubeflow", "runs", "--host", host, KFP_TOKEN=TOKEN)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    assert listed() == ["no runs yet in the experiment metasgd"]
+    assert submit(checkout, host, settings=QUIET).returncode == 0
+    (line,) = listed()
+    assert re.fullmatch(
+        rf"\d{{4}}-\d\d-\d\d \d\d:\d\d  pending    metasgd sinusoid-5shot  {host}/#/runs/details/{RUN_ID}",
+        line,
+    )
 
 
 def test_the_cache_can_be_switched_off(checkout: Path, host: str, answers: Answers) -> None:
@@ -187,8 +241,8 @@ def test_pinned_data_must_be_in_the_remote(
 
     def submitted() -> subprocess.CompletedProcess[str]:
         lanes = ["--experiments", "omniglot-5way-1shot", "--set", *QUIET]
-        arguments = ["--host", host, "--image", IMAGE, *lanes]
-        return run(checkout, "pipelines.submit", *arguments, **environment)
+        arguments = ["submit", "--host", host, "--image", IMAGE, *lanes]
+        return run(checkout, "pipelines.kubeflow", *arguments, **environment)
 
     dvc("init", "--no-scm", "-q")
     dvc("config", "core.analytics", "false")
@@ -209,8 +263,8 @@ def test_pinned_data_must_be_in_the_remote(
 def test_compiling_alone_asks_nobody(checkout: Path) -> None:
     """No host, no token: the file and its image."""
     package = checkout / "pipeline.yaml"
-    arguments = ["--only-compile", str(package), "--image", IMAGE, "--experiments", "sinusoid-5shot"]
-    done = run(checkout, "pipelines.submit", *arguments)
+    arguments = ["compile", "--output", str(package), "--image", IMAGE, "--experiments", "sinusoid-5shot"]
+    done = run(checkout, "pipelines.kubeflow", *arguments)
     assert done.returncode == 0, done.stderr
     assert len(list(yaml.safe_load_all(package.read_text()))) == 2
 

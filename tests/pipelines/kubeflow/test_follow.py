@@ -1,0 +1,230 @@
+"""What a person sees of a run on Kubeflow, from the answers of a real one (answers/README.md)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.command import StepFailedError
+from components.parameters import load_experiment
+from metasgd.errors import InputError
+from pipelines.kubeflow import follow as module
+from pipelines.kubeflow.cluster import load_cluster
+from pipelines.kubeflow.endpoint import Endpoint
+from pipelines.kubeflow.follow import Lane, failures, follow, progress
+from pipelines.kubeflow.server import Kubeflow, connect
+from pipelines.kubeflow.submission import Submission
+from pipelines.kubeflow.workflow import Workflow, fnv1a
+from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
+from tests.pipelines.kubeflow.recorded import Timeline, parsed, recorded
+
+ONE_LANE = [
+    Lane(
+        "sinusoid-5shot",
+        {step: step for step in ("preprocess", "train", "evaluate", "promote", "report")},
+        [f"meta-sgd seed {seed}" for seed in range(1, 9)],
+    )
+]
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def kubeflow(answers: Answers) -> Iterator[Kubeflow]:
+    with serve(answers) as host:
+        yield connect(Endpoint(host, None, TOKEN))
+
+
+def screen(kubeflow: Kubeflow, lanes: list[Lane]) -> list[str]:
+    lines: list[str] = []
+    follow(kubeflow, RUN_ID, lanes, lines.append, interval=0.001)
+    return lines
+
+
+def details(name: str) -> list[object]:
+    found: list[object] = parsed(recorded(name)).run_details.task_details
+    return found
+
+
+def two_lanes(folder: Path) -> tuple[Submission, Path]:
+    """Two lanes with eight trainings each, compiled for a cluster."""
+    experiments = [load_experiment(name) for name in ("sinusoid-5shot", "navigation-short")]
+    submission = Submission(
+        experiments, (1, 2, 3, 4), load_cluster(), "registry.example.org/metasgd-python:1"
+    )
+    submission.compile(folder / "pipeline.yaml")
+    return submission, folder / "pipeline.yaml"
+
+
+def test_a_hash_of_argo() -> None:
+    """FNV-1a with 32 bits, by its published test vectors; a longer text continues from a shorter one."""
+    assert (fnv1a(""), fnv1a("a"), fnv1a("foobar")) == (0x811C9DC5, 0xE40C292C, 0xBF9CF968)
+    assert fnv1a("bar", fnv1a("foo")) == fnv1a("foobar")
+
+
+@pytest.mark.parametrize("name", ["eight-trainings-while-finishing", "two-lanes-running", "cancelled"])
+def test_every_node_of_a_real_workflow_is_found(name: str) -> None:
+    workflow = Workflow(details(name))
+    assert workflow._paths.keys() >= workflow._ids
+
+
+def test_trainings_are_told_apart(tmp_path: Path) -> None:
+    """All eight have the same name in the answer; their places in the loop are found by their ids."""
+    found = details("eight-trainings-while-finishing")
+    workflow = Workflow(found)
+    places = [workflow.place(detail) for detail in found if detail.display_name == "train"]  # type: ignore[attr-defined]
+    assert sorted(place.iteration or 0 for place in places) == list(range(8))
+    assert len({place.pod for place in places}) == 8
+
+
+def test_the_timeline_has_the_shape_of_the_real_answers(tmp_path: Path) -> None:
+    """Of the same pipeline, it has the names and the ids that the real server gave its nodes."""
+    experiment = load_experiment("sinusoid-5shot", ["compare=[meta-sgd]"])
+    submission = Submission(
+        [experiment], range(1, 9), load_cluster(), "registry.example.org/metasgd-python:1"
+    )
+    submission.compile(tmp_path / "pipeline.yaml")
+    real = recorded("eight-trainings-while-finishing")["run_details"]["task_details"]
+    timeline = Timeline(
+        tmp_path / "pipeline.yaml", workflow=Workflow(details("eight-trainings-while-finishing")).name
+    )
+    ours = timeline.at(timeline.end)["run_details"]["task_details"]
+
+    def names(tasks: list[dict[str, str]]) -> Counter[str]:
+        return Counter(task["display_name"] for task in tasks if task.get("display_name"))
+
+    def ids(tasks: list[dict[str, list[dict[str, str]]]]) -> set[str]:
+        return {child["pod_name"] for task in tasks for child in task.get("child_tasks", [])}
+
+    # There, preprocess came from the cache, which leaves out the pod below it.
+    assert names(ours) - names(real) == Counter({"executor(0)": 1})
+    assert names(real) - names(ours) == Counter()
+    assert len(ids(ours) - ids(real)) == 1
+    assert ids(real) - ids(ours) == set()
+
+
+def test_a_cached_run_says_so_and_nothing_of_the_plumbing(kubeflow: Kubeflow, answers: Answers) -> None:
+    """63 nodes, six lines; a pod that was lost and started again is said."""
+    answers.runs = [recorded("succeeded-after-a-retried-pod")]
+    one = [Lane("sinusoid-5shot", ONE_LANE[0].tasks, ["meta-sgd seed 1"])]
+    assert screen(kubeflow, one) == [
+        "sinusoid-5shot: preprocess from the cache",
+        "sinusoid-5shot: train 1 of 1 done, 1 tried again",
+        "sinusoid-5shot: evaluate done",
+        "sinusoid-5shot: promote done",
+        "sinusoid-5shot: report done",
+        "finish done",
+    ]
+
+
+def test_two_lanes_are_told_apart_and_nodes_without_names_passed_over() -> None:
+    experiments = [load_experiment(name) for name in ("navigation-short", "sinusoid-5shot")]
+    submission = Submission(experiments, (1,), load_cluster(), "image")
+    found = dict(progress(details("two-lanes-running"), submission.lanes))
+    assert found["navigation-short: rollout"] == "done"
+    assert found["sinusoid-5shot: evaluate"] == "done"
+    assert found["sinusoid-5shot: train"] == "1 of 2 done"
+    assert "finish" not in found
+
+
+def test_trainings_are_counted(kubeflow: Kubeflow, answers: Answers, tmp_path: Path) -> None:
+    """Two lanes with eight trainings each: the whole screen, from the first question to the end."""
+    submission, package = two_lanes(tmp_path)
+    answers.runs = list(Timeline(package).answers())
+    lines = screen(kubeflow, submission.lanes)
+    assert lines[:4] == [
+        "sinusoid-5shot: preprocess running",
+        "sinusoid-5shot: preprocess done",
+        "navigation-short: preprocess running",
+        "navigation-short: preprocess done",
+    ]
+    assert [line for line in lines if line.startswith("sinusoid-5shot: train")] == [
+        "sinusoid-5shot: train 0 of 8 done, 8 running",
+        *(f"sinusoid-5shot: train {done} of 8 done, {8 - done} running" for done in range(1, 8)),
+        "sinusoid-5shot: train 8 of 8 done",
+    ]
+    assert lines[-2:] == ["finish running", "finish done"]
+    assert len(lines) == 2 * (9 + 2 * 4) + 2
+
+
+def test_a_failure_names_the_step_the_training_and_its_log(
+    kubeflow: Kubeflow, answers: Answers, tmp_path: Path
+) -> None:
+    """The sixth training of the second lane, and the last lines of its log, where the API gives them."""
+    submission, package = two_lanes(tmp_path)
+    answers.runs = list(Timeline(package, failing=("train-2", 5)).answers())
+    answers.log = "\n".join(f"line {number}" for number in range(30))
+    lines: list[str] = []
+    with pytest.raises(StepFailedError) as failed:
+        follow(kubeflow, RUN_ID, submission.lanes, lines.append, interval=0.001)
+    what = "navigation-short: train of maml seed 2"
+    pod = answers.asked_logs[0]
+    assert str(failed.value) == (
+        f"the run failed: {what}, its log: {kubeflow.log_address(RUN_ID, pod)} ({kubeflow.address(RUN_ID)})"
+    )
+    assert lines[-11:] == [
+        f"{what}: the last lines of its log",
+        *(f"  | line {number}" for number in range(20, 30)),
+    ]
+    assert "navigation-short: train 7 of 8 done, 1 failed" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("failed-after-retries", ["sinusoid-5shot: train of meta-sgd seed 1"]),
+        ("failed-driver", ["sinusoid-5shot: train of meta-sgd seed 1, before it had a pod"]),
+        ("failed-step-and-finish", ["sinusoid-5shot: train of meta-sgd seed 1", "finish"]),
+    ],
+)
+def test_the_first_cause_comes_first(name: str, words: list[str]) -> None:
+    """What follows from it is not taken for it: not the steps behind it, not `finish`."""
+    found = failures(details(name), ONE_LANE)
+    assert [failure.what for failure in found] == words
+    assert all(failure.pod for failure in found)
+
+
+def test_without_a_log_its_address_is_said(kubeflow: Kubeflow, answers: Answers) -> None:
+    answers.runs = [recorded("failed-after-retries")]
+    lines: list[str] = []
+    with pytest.raises(
+        StepFailedError, match=r"its log: http://.*/k8s/pod/logs\?podname=metasgd-tmzx7-.*&runid="
+    ):
+        follow(kubeflow, RUN_ID, ONE_LANE, lines.append, interval=0.001)
+    assert not [line for line in lines if line.startswith("  | ")]
+
+
+def test_a_run_terminated_from_outside_was_canceled(kubeflow: Kubeflow, answers: Answers) -> None:
+    """Kubeflow's own last word is FAILED."""
+    answers.runs = [recorded("cancelled")]
+    with pytest.raises(
+        StepFailedError, match="the run was CANCELED: sinusoid-5shot: train of meta-sgd seed 1"
+    ):
+        screen(kubeflow, ONE_LANE)
+
+
+def test_an_api_that_is_away_for_a_while_is_waited_for(kubeflow: Kubeflow, answers: Answers) -> None:
+    """Said once."""
+    answers.runs = [503, 503, recorded("succeeded-after-a-retried-pod")]
+    lines = screen(kubeflow, ONE_LANE)
+    assert sum(line.startswith("warning: ") for line in lines) == 1
+    assert lines[-1] == "finish done"
+
+
+def test_an_api_that_stays_away_is_given_up(
+    kubeflow: Kubeflow, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    answers.runs = [503]
+    with pytest.raises(InputError, match="the run goes on"):
+        screen(kubeflow, ONE_LANE)
+
+
+def test_a_token_that_expires_while_following_ends_it(kubeflow: Kubeflow, answers: Answers) -> None:
+    answers.token = "a new one"
+    with pytest.raises(InputError, match=f"refuses the token.*the run goes on: .*{RUN_ID}"):
+        screen(kubeflow, ONE_LANE)
