@@ -93,6 +93,10 @@ def test_parameters_and_data_decide_what_is_continued(lane: Lane) -> None:
     assert _identity(lane.training(), load_episodes(lane.episodes)) == found[0]
 
 
+def runs(client: MlflowClient) -> int:
+    return len(client.search_runs([found.experiment_id for found in client.search_experiments()]))
+
+
 KEPT = (
     "sinusoid-5shot meta-sgd seed 1: terminated; "
     "the state of iteration 15 is kept, and the same command continues"
@@ -105,14 +109,15 @@ def ends_as_the_whole_one(lane: Lane, output: Path, state: Path | None = None) -
     assert (output / CURVE).read_bytes() == (lane.checkpoint() / CURVE).read_bytes()
 
 
-def test_a_terminated_step_continues_in_a_run_of_its_own(
+def test_a_terminated_step_continues_in_its_run(
     lane: Lane,
     client: MlflowClient,
     tmp_path: Path,
     stopped: Callable[..., str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The first run is KILLED; the second one has the whole curve, and says where it came in."""
+    """It was KILLED meanwhile; in the end it has the whole curve, once, and says where it was continued."""
+    before = runs(client)
     handler = signal.getsignal(signal.SIGTERM)
     assert stopped(lane, tmp_path / "out") == KEPT
     assert signal.getsignal(signal.SIGTERM) is handler
@@ -128,11 +133,11 @@ def test_a_terminated_step_continues_in_a_run_of_its_own(
     assert len(rest) == 5
     assert list((lane.root / ".local" / "states").iterdir()) == []
     run = client.get_run(str(read_run_id(tmp_path / "out")))
+    assert runs(client) == before + 1
+    assert run.info.status == "FINISHED"
     assert run.data.tags["continued_from"] == "15"
     history = client.get_metric_history(run.info.run_id, "train_loss")
     assert [metric.step for metric in history] == list(range(1, 21))
-    killed = client.search_runs([run.info.experiment_id], "attributes.status = 'KILLED'")
-    assert len(killed) == 1
     assert "continued_from" not in client.get_run(str(read_run_id(lane.checkpoint()))).data.tags
 
 
@@ -156,10 +161,6 @@ def test_another_pod_continues_from_s3(
     ends_as_the_whole_one(lane, tmp_path / "out")
     assert "continues from iteration 15" in capsys.readouterr().out
     assert objects(server, "5f2c") == []
-
-
-def runs(client: MlflowClient) -> int:
-    return len(client.search_runs([found.experiment_id for found in client.search_experiments()]))
 
 
 def test_refused_credentials_end_a_training_before_it_starts(
@@ -199,7 +200,7 @@ def test_a_named_file_wins_over_the_environment(
     state.write_bytes(content[:-9])
     with pytest.raises(CheckpointError, match=r"not a whole resume file .*; delete it to start anew"):
         train(lane.training(), lane.episodes, tmp_path / "again", state)
-    assert runs(client) == before + 1
+    assert runs(client) == before
 
 
 @pytest.mark.parametrize("error", [ConnectionError, None])
@@ -325,8 +326,8 @@ def whole(lane: Lane) -> bytes:
 def test_a_signal_keeps_the_state_and_the_same_command_continues(
     lane: Lane, client: MlflowClient, whole: bytes
 ) -> None:
-    """SIGTERM and then Ctrl-C: exit codes as a shell expects them, one line, MLflow runs that were KILLED."""
-    command, kept = Command(lane), 0
+    """SIGTERM and then Ctrl-C: exit codes as a shell expects them, one line, and one MLflow run for all."""
+    command, kept, before = Command(lane), 0, runs(client)
     for number, code, word in ((signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")):
         ended, said, error = command.stop(number, after=200)
         assert ended == code
@@ -341,12 +342,45 @@ def test_a_signal_keeps_the_state_and_the_same_command_continues(
         kept = int(words[1])
     assert start_of(command.finish()) == kept
     assert command.weights() == whole
-    found = client.search_runs([client.get_run(str(read_run_id(lane.root / "out"))).info.experiment_id])
-    assert [run.info.status for run in found[:3]] == ["FINISHED", "KILLED", "KILLED"]
+    assert runs(client) == before + 1
+    assert has_the_whole_curve(client, lane)
+
+
+def has_the_whole_curve(client: MlflowClient, lane: Lane) -> bool:
+    """The command's MLflow run is over, and holds every point of the curve once."""
+    run = client.get_run(str(read_run_id(lane.root / "out")))
     curve = pd.read_csv(lane.root / "out" / CURVE)
-    history = client.get_metric_history(found[0].info.run_id, "train_loss")
-    assert [metric.step for metric in history] == curve["iteration"].tolist()
-    assert len(curve) == 100
+    history = client.get_metric_history(run.info.run_id, "train_loss")
+    steps = [metric.step for metric in history]
+    return run.info.status == "FINISHED" and steps == curve["iteration"].tolist() and len(curve) == 100
+
+
+def test_a_killed_training_continues_in_its_run(lane: Lane, client: MlflowClient) -> None:
+    """SIGKILL leaves it RUNNING; what it logged after its last state is not logged twice."""
+    before = runs(client)
+    with Command(lane, writes=30).start() as process:
+        process.communicate()
+    place = client.search_runs([found.experiment_id for found in client.search_experiments()], max_results=1)
+    assert [run.info.status for run in place] == ["RUNNING"]
+    Command(lane).finish()
+    assert runs(client) == before + 1
+    assert has_the_whole_curve(client, lane)
+
+
+def test_a_run_that_this_store_does_not_have_is_not_continued(
+    lane: Lane, client: MlflowClient, tmp_path: Path, stopped: Callable[..., str]
+) -> None:
+    """A deleted one neither: the training continues in a run of its own, with the whole curve."""
+    stopped(lane, tmp_path / "out")
+    (killed,) = client.search_runs(
+        [found.experiment_id for found in client.search_experiments()], "attributes.status = 'KILLED'"
+    )
+    client.delete_run(killed.info.run_id)
+    ends_as_the_whole_one(lane, tmp_path / "out")
+    run = client.get_run(str(read_run_id(tmp_path / "out")))
+    assert run.info.run_id != killed.info.run_id
+    history = client.get_metric_history(run.info.run_id, "train_loss")
+    assert [metric.step for metric in history] == list(range(1, 21))
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_bits(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from components.command import Terminated
 from components.tracking import LOCAL, connect, find_run, flatten, git_commit, open_run, tracking_uri
@@ -77,6 +78,56 @@ def test_a_run_whose_body_raises_says_how_it_ended(
     with pytest.raises(error), open_run("sinusoid", "broken", {}) as run:
         raise error
     assert client.get_run(run.run_id).info.status == status
+
+
+def test_a_run_is_continued(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry's row is that of the attempt before, below the parent of now; its last steps are known."""
+    with open_run("sinusoid", "a training", {}) as first:
+        first.log_metrics({"train_loss": 2.0, "validation": 3.0}, step=1)
+        first.log_metrics({"train_loss": 1.0}, step=2)
+    client.update_run(first.run_id, status="KILLED")
+    monkeypatch.setenv("METASGD_PARENT_RUN_ID", "a" * 32)
+    with open_run("sinusoid", "a training", {}, first.run_id) as second:
+        assert second.run_id == first.run_id
+        assert client.get_run(first.run_id).info.status == "RUNNING"
+        assert second.last_steps() == {"train_loss": 2, "validation": 1}
+    found = client.get_run(first.run_id)
+    assert (found.info.status, found.data.tags["mlflow.parentRunId"]) == ("FINISHED", "a" * 32)
+
+
+@pytest.mark.parametrize("how", ["finished", "deleted", "unknown"])
+def test_a_run_that_is_over_or_gone_is_not_continued(client: MlflowClient, how: str) -> None:
+    with open_run("sinusoid", "a training", {}) as first:
+        pass
+    if how == "deleted":
+        client.update_run(first.run_id, status="KILLED")
+        client.delete_run(first.run_id)
+    with open_run("sinusoid", "a training", {}, "f" * 32 if how == "unknown" else first.run_id) as second:
+        assert second.run_id != first.run_id
+
+
+def test_a_long_name_is_cut_to_what_every_store_takes(client: MlflowClient) -> None:
+    """MLflow's own tables hold 250 characters; sqlite would take more."""
+    with open_run("sinusoid", "x" * 300, {}) as run:
+        pass
+    assert client.get_run(run.run_id).info.run_name == "x" * 250
+
+
+def test_a_store_that_is_away_at_the_end_does_not_hide_the_cause(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ended the run is raised, and MLflow's refusal is a warning; after a success it is the error."""
+
+    def refuse(*_: object) -> None:
+        raise MlflowException("You are not\nauthenticated")
+
+    with monkeypatch.context() as away:
+        away.setattr(MlflowClient, "set_terminated", refuse)
+        with pytest.raises(ZeroDivisionError), open_run("sinusoid", "broken", {}):
+            raise ZeroDivisionError
+        assert "warning: MLflow was not told that the run is FAILED" in capsys.readouterr().out
+        with pytest.raises(MlflowException), open_run("sinusoid", "whole", {}):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -217,6 +268,12 @@ def test_a_healthy_server_whose_api_fails(
 
     with server(answer) as port:
         assert expected in refused(monkeypatch, f"http://user:{SECRET}@127.0.0.1:{port}")
+
+
+def test_missing_credentials_are_not_called_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(lambda path, authorization: (401, b"who are you?")) as port:
+        message = refused(monkeypatch, f"http://127.0.0.1:{port}")
+    assert "asks for credentials, and none were given; expected MLFLOW_TRACKING_USERNAME" in message
 
 
 def test_credentials_from_the_environment_open_the_whole_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def steps_of(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_every_task_is_tried_again_and_may_take_its_time_each_time(
     package: tuple[dict[str, Any], Any],
 ) -> None:
-    """Argo's maximum counts from the first attempt's start: four times the minutes, and 30 + 60 + 120 seconds."""
+    """Argo's maximum counts from the first attempt's start: four attempts, and pauses of 30, 60 and 120 s."""
     longest = {
         "preprocess": 4 * 3600 + 210,
         "train": 4 * 24 * 3600 + 210,

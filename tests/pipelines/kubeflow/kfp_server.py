@@ -1,7 +1,8 @@
 """An HTTP server on loopback that answers as the API of Kubeflow Pipelines 2.17 does.
 
-Bodies are read into the models of kfp_server_api and built from them; a pipeline is checked as the real server
-checks it, runs and refusals are those that a real one gave (recorded.py). `Answers` says what goes wrong.
+Bodies are read into the models of kfp_server_api and built from them, and a pipeline is checked as the real
+server checks it. Runs and most refusals are those that a real one gave (recorded.py); uploads, lists and logs
+follow its source. `Answers` says what goes wrong.
 """
 
 import json

@@ -152,7 +152,7 @@ class Timeline:
 
     def _children(self, path: str) -> Iterator[str]:
         for other in self.nodes:
-            if (other.path.startswith(path) and other.path != path and other.path.rpartition(".")[0] == path) or other.path == f"{path}(0)":
+            if other.path == f"{path}(0)" or other.path.rpartition(".")[0] == path:
                 yield other.path
 
     def _id(self, path: str) -> str:

@@ -157,7 +157,7 @@ def test_what_is_no_pipeline_is_not_sent(kubeflow: Kubeflow, answers: Answers, t
 
 
 def test_names_are_cut_to_what_the_server_takes(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
-    """A longer one is answered with 500 although the run starts: 255 characters of a run, 128 of an experiment."""
+    """A longer one is answered with 500 although the run starts."""
     names = " ".join(f"experiment-{number}" for number in range(60))
     assert kubeflow.submit(package, names, names, names) == kubeflow.submit(package, names, names, names)
     first, second = answers.bodies("/runs")
