@@ -5,6 +5,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 OURS = ("MLFLOW_", "METASGD_")  # a test's store is that of its checkout
@@ -31,3 +34,10 @@ def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 def overrides(values: Sequence[str]) -> list[str]:
     return [part for value in values for part in ("--set", value)]
+
+
+def unavailable(why: str) -> NoReturn:
+    """Skip; or fail, in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must run this: {why}")
+    pytest.skip(why)

@@ -16,19 +16,12 @@ from safetensors.numpy import load_file
 
 from pipelines.containers import container_arguments
 from pipelines.image import reference
-from tests.pipelines.checkout import ROOT, make_checkout, overrides, run
+from tests.pipelines.checkout import ROOT, make_checkout, overrides, run, unavailable
 from tests.pipelines.test_run import PICTURES, SMALL, draw_pictures
 
 NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 LANES = ("sinusoid-5shot", "glyphs-5way-1shot")
 SETTINGS = [*SMALL, *PICTURES, "glyphs-5way-1shot.tasks.source.path=datasets/pictures"]
-
-
-def unavailable(why: str) -> None:
-    """Skip; or fail, in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must run this: {why}")
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

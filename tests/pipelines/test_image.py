@@ -1,12 +1,20 @@
 """The image's reference: equal references mean equal contents."""
 
+import io
+import json
+import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import docker
 import pytest
+from docker.errors import DockerException
 
 from metasgd.errors import InputError
-from pipelines.image import reference
+from pipelines.image import digest_of, push, reference
+from tests.pipelines.checkout import unavailable
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -58,3 +66,53 @@ def test_outside_of_a_checkout_it_is_one_line(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(InputError, match="expected a checkout, or IMAGE=…"):
         reference(root=tmp_path)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """The address of a real registry on loopback."""
+    command = shutil.which("docker-registry")
+    if command is None:
+        unavailable("no docker-registry (Debian's package) here")
+    settings = tmp_path / "registry.yml"
+    storage = {"filesystem": {"rootdirectory": str(tmp_path)}}
+    settings.write_text(json.dumps({"version": "0.1", "storage": storage, "http": {"addr": "127.0.0.1:0"}}))
+    with subprocess.Popen(
+        [str(command), "serve", str(settings)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = (re.search(r"listening on (127[\d.:]+)", line) for line in process.stderr or [])
+        yield next(found[1] for found in said if found)
+        process.terminate()
+        process.communicate()
+
+
+@pytest.fixture
+def engine() -> Iterator[docker.DockerClient]:
+    try:
+        client = docker.from_env()
+    except DockerException:
+        unavailable("no container engine answers here")
+    yield client
+    client.close()
+
+
+def test_what_was_pushed_has_a_digest(engine: docker.DockerClient, registry: str) -> None:
+    """The registry says it; of what was not pushed, nobody knows it."""
+    image, other = f"{registry}/team/metasgd-python:0123", f"{registry}/team/metasgd-python:none"
+    engine.images.build(fileobj=io.BytesIO(b"FROM scratch\nLABEL of=a-test\n"), tag=image)
+    try:
+        assert digest_of(image) is None
+        push(image)
+        digest = engine.images.get_registry_data(image).id
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
+        assert digest_of(image) == digest
+        assert digest_of(other) is None
+    finally:
+        engine.images.remove(image, force=True)
+
+
+def test_a_reference_may_hold_its_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody is asked; without an engine, nothing else is known."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert digest_of("registry.example.org/x@sha256:0123") == "sha256:0123"
+    assert digest_of("registry.example.org/x:0123") is None
