@@ -99,7 +99,7 @@ def failures(details: Sequence[Any], lanes: Sequence[Lane]) -> list[Failure]:
 
 def _failure(detail: Any, words: Mapping[str, tuple[Lane, str]], workflow: Workflow) -> Failure:
     place = workflow.place(detail)
-    driver = ", before it had a pod" if detail.display_name.endswith("-driver") else ""
+    driver = ", in its driver" if detail.display_name.endswith("-driver") else ""
     if _task(detail) == "finish":
         return Failure(f"finish{driver}", place.pod)
     lane, step = words[_task(detail)]

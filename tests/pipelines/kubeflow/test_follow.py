@@ -177,7 +177,7 @@ def test_a_failure_names_the_step_the_training_and_its_log(
     ("name", "words"),
     [
         ("failed-after-retries", ["sinusoid-5shot: train of meta-sgd seed 1"]),
-        ("failed-driver", ["sinusoid-5shot: train of meta-sgd seed 1, before it had a pod"]),
+        ("failed-driver", ["sinusoid-5shot: train of meta-sgd seed 1, in its driver"]),
         ("failed-step-and-finish", ["sinusoid-5shot: train of meta-sgd seed 1", "finish"]),
     ],
 )
