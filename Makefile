@@ -34,7 +34,7 @@ LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds 
   $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
 
 help:  ## Print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 pipeline-run: setup $(if $(filter docker,$(RUNNER)),$(if $(IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
 	@$(if $(KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(WAIT),--wait),\

@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterator
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Run
 
 from components.environment import PARENT, PLUGIN
 
 TAG = "pipeline_parent_of"
 PIPELINE_RUN_TAG = "pipeline_run"  # of every run that a step opened
-RUNNING = "attributes.status = 'RUNNING'"
 
 
 def given_parent() -> str | None:
@@ -47,7 +46,7 @@ def find_parent(client: MlflowClient, experiment_id: str, name: str) -> str | No
 
 def running_parents(client: MlflowClient, experiment_id: str) -> Iterator[tuple[str, str]]:
     """(name of the pipeline run, its parent) for all that have not ended."""
-    for run in client.search_runs([experiment_id], filter_string=RUNNING):
+    for run in client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'"):
         if TAG in run.data.tags:
             yield run.data.tags[TAG], run.info.run_id
 
@@ -57,12 +56,18 @@ def end_lost_runs(client: MlflowClient, name: str) -> list[str]:
 
     Once its steps are over, a run that is still open belongs to a process that was killed without a word.
     """
-    lost = _running(client, name)
+    lost = _children(client, name, "RUNNING")
     for run in lost:
         client.set_terminated(run.info.run_id, "KILLED")
     return [str(run.info.run_name) for run in lost]
 
 
-def _running(client: MlflowClient, name: str) -> list[Run]:
-    places = [one.experiment_id for one in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
-    return list(client.search_runs(places, filter_string=f"{RUNNING} and tags.{PIPELINE_RUN_TAG} = '{name}'"))
+def failed_runs(client: MlflowClient, name: str) -> list[str]:
+    """The names of the runs that failed below a pipeline run."""
+    return [str(run.info.run_name) for run in _children(client, name, "FAILED")]
+
+
+def _children(client: MlflowClient, name: str, status: str) -> list[Run]:
+    places = [one.experiment_id for one in client.search_experiments()]
+    chosen = f"attributes.status = '{status}' and tags.{PIPELINE_RUN_TAG} = '{name}'"
+    return list(client.search_runs(places, filter_string=chosen))

@@ -150,13 +150,18 @@ def open_run(
     """A run, ended as FINISHED, as KILLED when it is interrupted, or as FAILED when the body raises.
 
     Within a pipeline run, its parent is the run that stands for it (components.parents).
-    earlier: the run of an attempt that ended early, which is continued where this store has it.
+    earlier: the run of an attempt that ended early, which is continued where this store has it. Within a
+        pipeline run, an earlier attempt's run is found by its name, too.
     """
     client = connect()
     parent = given_parent() or _pipeline_parent(client)
     links = {"mlflow.parentRunId": parent} if parent else {}
     about = {"mlflow.source.git.commit": git_commit(), **links, **_environment_tags(), **tags}
-    run = _reopen(client, earlier, about) or _create(client, experiment, name, about)
+    run = (
+        _reopen(client, earlier, about)
+        or _reopen(client, _earlier_attempt(client, experiment, name), about)
+        or _create(client, experiment, name, about)
+    )
     status = "FAILED"
     try:
         yield run
@@ -175,16 +180,31 @@ def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str,
 
 
 def _reopen(client: MlflowClient, run_id: str | None, tags: Mapping[str, str]) -> TrackedRun | None:
-    """The run of that id as one that is under way; None where it is over, deleted or unknown here."""
+    """The run of that id as one that is under way; None where it is over, deleted or unknown here.
+
+    One that is RUNNING in another pipeline run has not ended: it is that one's.
+    """
     found = find_run(client, run_id)
     if found is None:
         return None
-    info = client.get_run(found.run_id).info
-    if info.status == "FINISHED" or info.lifecycle_stage != LifecycleStage.ACTIVE:
+    run = client.get_run(found.run_id)
+    elsewhere = run.data.tags.get(PIPELINE_RUN_TAG) != tags.get(PIPELINE_RUN_TAG)
+    is_over = run.info.status == "FINISHED" or (run.info.status == "RUNNING" and elsewhere)
+    if is_over or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
         return None
     client.update_run(found.run_id, status="RUNNING")
     found.set_tags(tags)
     return found
+
+
+def _earlier_attempt(client: MlflowClient, experiment: str, name: str) -> str | None:
+    """The run of this name in this pipeline run that did not finish: its pod was lost, or failed."""
+    pipeline = os.environ.get(PIPELINE_RUN)
+    if not pipeline:
+        return None
+    chosen = f"attributes.status != 'FINISHED' and tags.{PIPELINE_RUN_TAG} = '{pipeline}'"
+    runs = client.search_runs([experiment_id(client, experiment)], filter_string=chosen)
+    return next((run.info.run_id for run in runs if run.info.run_name == name[:RUN_NAME]), None)
 
 
 def _end(run: TrackedRun, status: str) -> None:

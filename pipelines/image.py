@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import docker
+import requests
 from docker.errors import DockerException, ImageNotFound
 
 from components.command import StepFailedError, run_command
@@ -56,7 +57,7 @@ def digest_of(image: str) -> str | None:
         return None
     try:
         return str(client.images.get_registry_data(image).id)
-    except DockerException:
+    except (DockerException, requests.RequestException):
         return _pushed_digest(client, image)
     finally:
         client.close()
@@ -65,8 +66,8 @@ def digest_of(image: str) -> str | None:
 def _pushed_digest(client: docker.DockerClient, image: str) -> str | None:
     """What this engine remembers of its push."""
     try:
-        digests = client.images.get(image).attrs["RepoDigests"]
-    except DockerException:
+        digests = client.images.get(image).attrs["RepoDigests"] or []
+    except (DockerException, requests.RequestException):
         return None
     repository = image.rpartition(":")[0]
     return next((one.rpartition("@")[2] for one in digests if one.startswith(f"{repository}@")), None)

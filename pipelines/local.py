@@ -41,20 +41,27 @@ def safe_paths(checkout: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def run_here(
-    package: Path, root: Path, log: Path, show: Callable[[str], None], module: str = "pipelines.local"
+    package: Path,
+    root: Path,
+    log: Path,
+    show: Callable[[str], None],
+    module: str = "pipelines.local",
+    held: Sequence[int] = (),
 ) -> Path:
     """Run a compiled pipeline on this machine; returns the folder with a folder per task.
 
     module: whose command runs it: this one's, or that of `pipelines.containers`.
     package, root, log: paths relative to the checkout, which is the current folder.
     show: told every line of the output, without colours and indentation; the log keeps them all.
+    held: descriptors that the process inherits.
     Raises InputError or StepFailedError, with the failed step's own error and the place of the log.
     """
     with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept:
         command = [str(python), "-u", "-m", module, str(here / package), str(here / root)]
         with subprocess.Popen(
-            command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        ) as process:
+            command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            pass_fds=held,
+        ) as process:  # fmt: skip
             failure = None
             for line in process.stdout or []:
                 kept.write(line)

@@ -1,6 +1,7 @@
 """Runs on this machine that were killed without a word: MLflow is told by the next one.
 
-A launcher holds the lock of its run's folder; the system lets go of it however the launcher ends.
+A launcher and the process that runs its steps hold the lock of the run's folder; the system lets go of it
+however they end.
 """
 
 import fcntl
@@ -20,19 +21,25 @@ LOCK = "lock"
 
 
 @contextmanager
-def under_way(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder."""
+def under_way(folder: Path) -> Iterator[int]:
+    """Hold the lock of a run's folder; gives its descriptor, by which a process of the run holds it, too."""
     with (folder / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def end_lost_runs(client: MlflowClient) -> None:
-    """End the parents and children of runs of this checkout whose launcher is gone."""
-    for name, parent in parents.running_parents(client, experiment_id(client, PIPELINES)):
-        if _is_lost(RUNS / name):
-            parents.end_lost_runs(client, name)
-            client.set_terminated(parent, "KILLED")
+    """End the parents and children of runs of this checkout that nobody is at work on.
+
+    What MLflow refuses is a warning: the run that is about to start has nothing to do with it.
+    """
+    try:
+        for name, parent in parents.running_parents(client, experiment_id(client, PIPELINES)):
+            if _is_lost(RUNS / name):
+                parents.end_lost_runs(client, name)
+                client.set_terminated(parent, "KILLED")
+    except (MlflowException, requests.RequestException) as error:
+        print(f"warning: runs that were killed stay RUNNING in MLflow ({type(error).__name__})", flush=True)
 
 
 def end_lost_steps(client: MlflowClient, name: str) -> None:

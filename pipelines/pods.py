@@ -71,7 +71,8 @@ def _ask_for_resources(task: dsl.PipelineTask, step: str, cluster: Cluster) -> N
 def _ask_for_services(task: dsl.PipelineTask, cluster: Cluster) -> None:
     if cluster.mlflow:
         task.set_env_variable("MLFLOW_TRACKING_URI", cluster.mlflow)
-        task.set_env_variable(MLFLOW_UI, cluster.mlflow_ui or cluster.mlflow)
+    if cluster.mlflow_page:
+        task.set_env_variable(MLFLOW_UI, cluster.mlflow_page)
     if cluster.s3:
         task.set_env_variable("AWS_ENDPOINT_URL", cluster.s3)
         task.set_env_variable("MLFLOW_S3_ENDPOINT_URL", cluster.s3)

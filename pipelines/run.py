@@ -56,13 +56,13 @@ def run_pipeline(
     module = "pipelines.containers" if image else "pipelines.local"
     compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE))
     tags = {"experiments": " ".join(names), TAG: folder.name}
-    with under_way(folder), open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
+    with under_way(folder) as lock, open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
         end_lost_runs(parent.client)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
         try:
             with Display(console, experiments) as display:
-                run = run_here(package, folder, log, display.line, module)
+                run = run_here(package, folder, log, display.line, module, [lock])
         except BaseException:
             end_lost_steps(parent.client, folder.name)
             raise

@@ -15,17 +15,18 @@ def finish(word: str) -> None:
         return
     # Not at the top: MLflow takes seconds to import, which most runs can do without.
     from components.finish.verdict import status_of
-    from components.parents import end_lost_runs, find_parent
+    from components.parents import end_lost_runs, failed_runs, find_parent
     from components.tracking import PIPELINES, connect, experiment_id
 
     name = os.environ[PIPELINE_RUN]
     status = status_of(word)
     print(f"the pipeline run {name}: {status}", flush=True)
     client = connect()
-    for lost in end_lost_runs(client, name):
-        print(f"{lost}: its pod was lost; KILLED", flush=True)
-    if PLUGIN in os.environ:
-        return
-    parent = find_parent(client, experiment_id(client, PIPELINES), name)
+    if status == "FINISHED" and (failed := failed_runs(client, name)):
+        print(f"{', '.join(failed)}: FAILED in MLflow, so the pipeline run is FAILED, too", flush=True)
+        status = "FAILED"
+    parent = None if PLUGIN in os.environ else find_parent(client, experiment_id(client, PIPELINES), name)
     if parent is not None:
         client.set_terminated(parent, status)
+    for lost in end_lost_runs(client, name):
+        print(f"{lost}: still open; KILLED", flush=True)

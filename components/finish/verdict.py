@@ -33,9 +33,11 @@ def status_of(word: str) -> str:
 
     word: what KFP told the exit handler. The API decides where it answers; why it does not is printed.
     """
+    if found := _status_by_api():
+        return found
     if word not in STATUS:
         print(f"warning: Kubeflow says {word!r} of the steps before; that counts as a failure", flush=True)
-    return _status_by_api() or STATUS.get(word, "FAILED")
+    return STATUS.get(word, "FAILED")
 
 
 def _status_by_api() -> str | None:
@@ -46,7 +48,7 @@ def _status_by_api() -> str | None:
         answer = requests.get(f"{host}/apis/v2beta1/runs/{run_id}", headers=_headers(), timeout=TIMEOUT)
         answer.raise_for_status()
         return _status(answer.json())
-    except (requests.RequestException, OSError, ValueError, AttributeError, TypeError) as error:
+    except (requests.RequestException, OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         print(f"warning: the Kubeflow API does not say how the run went ({type(error).__name__})", flush=True)
         return None
 
@@ -56,8 +58,10 @@ def _status(run: dict[str, Any]) -> str | None:
     if any(past.get("state") == "CANCELING" for past in run.get("state_history") or []):
         return "KILLED"
     tasks = (run.get("run_details") or {}).get("task_details") or []
-    states = [task.get("state") for task in tasks if task.get("display_name") == HANDLED]
-    return {"SUCCEEDED": "FINISHED", "FAILED": "FAILED"}.get(states[0]) if states else None
+    handled = [task for task in tasks if task.get("display_name") == HANDLED]
+    # The last one, where it was tried again.
+    state = max(handled, key=lambda task: task["start_time"])["state"] if handled else None
+    return {"SUCCEEDED": "FINISHED", "FAILED": "FAILED"}.get(str(state))
 
 
 def _headers() -> dict[str, str]:

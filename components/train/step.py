@@ -86,7 +86,7 @@ def _train(
     with open_run(data.tasks.kind, name, tags, kept.earlier_run) as run, kept.lasting(name, stop):
         kept.run_id = run.run_id
         run.log_params(_params(training, data))
-        watch = _Watcher(run, learner.objective.metric, Alarms(name))
+        watch = _Watcher(run, learner.objective.metric, Alarms(name), run.last_steps())
         if kept.found:
             watch.repeat(kept.found)
         try:
@@ -140,22 +140,23 @@ def validation_score(learner: Learner, data: Episodes) -> Callable[[Meta], float
 
 
 class _Watcher:
-    """Shows every point of the curve, logs it to MLflow, and says aloud what looks wrong."""
+    """Shows every point of the curve, logs it to MLflow, and says aloud what looks wrong.
+
+    logged: metric -> the last step that the run holds.
+    """
 
     bar: Progress
 
-    def __init__(self, run: TrackedRun, metric: str, alarms: Alarms) -> None:
-        self.run, self.metric, self.alarms = run, metric, alarms
-        self.logged: Mapping[str, int] = {}
+    def __init__(self, run: TrackedRun, metric: str, alarms: Alarms, logged: Mapping[str, int]) -> None:
+        self.run, self.metric, self.alarms, self.logged = run, metric, alarms, logged
 
     def repeat(self, found: SavedState) -> None:
-        """Log what an interrupted training saw and this run does not hold, so that its curves are whole."""
+        """Log what an interrupted training saw, so that this run's curves are whole."""
         self.run.set_tags({"continued_from": found.iteration})
-        self.logged = self.run.last_steps()
         self.run.log_history((point.iteration, self._unlogged(point)) for point in found.curve)
 
     def _unlogged(self, point: Point) -> dict[str, float]:
-        """The values but those that an attempt logged after the state that this one continues from."""
+        """The values but those that an earlier attempt logged in this run."""
         values = self._values(point)
         return {name: value for name, value in values.items() if point.iteration > self.logged.get(name, -1)}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
@@ -26,6 +27,8 @@ Name = Annotated[Optional, Field(pattern=rf"^({DOMAIN})?$")]
 def _address(value: str) -> str:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError("expected an address as http://host:port")
+    if urlsplit(value).username is not None:
+        raise ValueError("holds credentials; expected them in the secret alone")
     return value.rstrip("/")
 
 
@@ -101,6 +104,11 @@ class Cluster:
     node_selector: dict[Key, Value]
     tolerations: list[Toleration]
     pods: dict[str, Pod]
+
+    @property
+    def mlflow_page(self) -> str:
+        """MLflow's address as browsers see it; "" where it is not known."""
+        return self.mlflow_ui or self.mlflow
 
 
 def load_cluster(overrides: Iterable[str] = (), params: Path = PARAMS_FILE) -> Cluster:

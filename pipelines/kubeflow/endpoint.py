@@ -115,7 +115,7 @@ def one_line(endpoint: Endpoint) -> Iterator[None]:
         yield
     except ApiException as error:
         raise _refusal(endpoint, error) from None
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except (urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
         raise UnavailableError(
             f"KFP_HOST {endpoint.host}: does not answer ({_cause(error)}); expected a Kubeflow Pipelines API"
         ) from None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -16,6 +17,7 @@ from pipelines.kubeflow.workflow import Workflow
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 PATIENCE = 600  # seconds that the API may be away
 TAIL = 10  # lines of a failed step's log
+LAST = datetime.max.replace(tzinfo=UTC)  # of what has no time yet
 Show = Callable[[str], None]
 
 
@@ -56,11 +58,16 @@ def follow(kubeflow: Kubeflow, run_id: str, lanes: Sequence[Lane], show: Show, i
         if run.state in ENDED:
             break
         time.sleep(interval)
-    if (state := state_of(run)) != "SUCCEEDED":
-        reasons = "; ".join(_told(kubeflow, run_id, failure, show) for failure in failures(details, lanes))
-        error = " ".join(run.error.message.split()) if run.error and run.error.message else ""
-        why = "; ".join(part for part in (reasons, error) if part) or "no step says why"
-        raise StepFailedError(f"the run {_ended(state)}: {why} ({kubeflow.address(run_id)})")
+    page = kubeflow.address(run_id)
+    match state_of(run):
+        case "SUCCEEDED":
+            return
+        case "FAILED":
+            raise StepFailedError(
+                f"the run failed: {_why(kubeflow, run, failures(details, lanes), show)} ({page})"
+            )
+        case state:
+            raise StepFailedError(f"the run was {state} ({page})")
 
 
 def progress(details: Sequence[Any], lanes: Sequence[Lane]) -> Iterator[tuple[str, str]]:
@@ -71,15 +78,27 @@ def progress(details: Sequence[Any], lanes: Sequence[Lane]) -> Iterator[tuple[st
     workflow = Workflow(details)
     for lane in lanes:
         for step, task in lane.tasks.items():
-            nodes = [detail for detail in details if detail.display_name == task and detail.state]
+            nodes = _newest(task, workflow)
             if not nodes:
                 continue
             state = _counted(nodes, len(lane.trainings)) if step == "train" else _alone(nodes[0])
             again = workflow.attempts(task)
             yield f"{lane.experiment}: {step}", f"{state}, {again} tried again" if again else state
-    for detail in details:
-        if detail.display_name == "finish" and detail.state:
-            yield "finish", _alone(detail)
+    for node in _newest("finish", workflow):
+        yield "finish", _alone(node)
+
+
+def _newest(task: str, workflow: Workflow) -> list[Any]:
+    """The nodes of a task, one for each place in its loop: the last where the loop itself was tried again.
+
+    A driver that failed stands for the task, which then never runs.
+    """
+    newest: dict[int | None, Any] = {}
+    for detail in sorted(workflow.details, key=lambda one: one.start_time or LAST):
+        failed_driver = detail.display_name == f"{task}-driver" and detail.state == "FAILED"
+        if failed_driver or (detail.display_name == task and detail.state):
+            newest[workflow.place(detail).iteration] = detail
+    return list(newest.values())
 
 
 def failures(details: Sequence[Any], lanes: Sequence[Lane]) -> list[Failure]:
@@ -88,7 +107,7 @@ def failures(details: Sequence[Any], lanes: Sequence[Lane]) -> list[Failure]:
     workflow = Workflow(details)
     failed = sorted(
         (detail for detail in details if detail.state == "FAILED" and detail.display_name),
-        key=lambda detail: (_task(detail) == "finish", detail.end_time),
+        key=lambda detail: (_task(detail) == "finish", detail.end_time or LAST),
     )
     return [
         _failure(detail, words, workflow)
@@ -130,20 +149,25 @@ def _alone(node: Any) -> str:
     return {"PENDING": "waiting"}.get(node.state, str(node.state).lower())
 
 
-def _told(kubeflow: Kubeflow, run_id: str, failure: Failure, show: Show) -> str:
-    """The failure in words, after its log's last lines were shown where the API gives them."""
+def _why(kubeflow: Kubeflow, run: Any, failed: Sequence[Failure], show: Show) -> str:
+    """The first cause in words. Every failure is shown before, with its log."""
+    for failure in failed:
+        _show(kubeflow, run.run_id, failure, show)
+    error = " ".join(run.error.message.split()) if run.error and run.error.message else ""
+    if not failed:
+        return error or "no step says why"
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return f"{failed[0].what}{more}{f', {error}' if error else ''}"
+
+
+def _show(kubeflow: Kubeflow, run_id: str, failure: Failure, show: Show) -> None:
+    """Where a failure's log is, and its last lines where the API gives them."""
     if failure.pod is None:
-        return failure.what
-    lines = kubeflow.log(run_id, failure.pod)[-TAIL:]
-    if lines:
-        show(f"{failure.what}: the last lines of its log")
-    for line in lines:
+        show(f"{failure.what} failed, and left no log")
+        return
+    show(f"{failure.what} failed, its log: {kubeflow.log_address(run_id, failure.pod)}")
+    for line in kubeflow.log(run_id, failure.pod)[-TAIL:]:
         show(f"  | {line}")
-    return f"{failure.what}, its log: {kubeflow.log_address(run_id, failure.pod)}"
-
-
-def _ended(state: str) -> str:
-    return {"CANCELED": "was CANCELED", "SKIPPED": "was skipped"}.get(state, state.lower())
 
 
 def _ask(kubeflow: Kubeflow, run_id: str, show: Show, interval: float) -> Any:

@@ -19,7 +19,7 @@ from pipelines.kubeflow.endpoint import TIMEOUT, Endpoint, UnavailableError, api
 
 HEALTH = {"multi_user", "pipeline_store"}
 # What the server's database holds: a longer name is answered with 500 although the run starts.
-RUN_NAME, EXPERIMENT_NAME, DESCRIPTION = 255, 128, 255
+RUN_NAME, EXPERIMENT_NAME, DESCRIPTION, TAG = 255, 128, 255, 63
 NEWEST_FIRST = "created_at desc"
 LOOKS, PAUSE = 4, 3.0  # how often, and seconds apart, something is looked for that may have been made
 PAGE = 20
@@ -123,8 +123,10 @@ class Kubeflow:
         """Keep a compiled pipeline on the server as a version, unless it is there.
 
         pipeline: its name, made where it is missing. version: its name, which must tell contents apart.
+        tags: shown beside it; values are cut to what the server takes.
         """
         _read(package)
+        short = {key: value[:TAG] for key, value in tags.items()}
         pipeline_id = self._pipeline_id(pipeline)
 
         def look() -> str | None:
@@ -136,7 +138,7 @@ class Kubeflow:
 
         def make() -> str | None:
             made = self.uploads.upload_pipeline_version(
-                str(package), name=version, pipelineid=pipeline_id, tags=json.dumps(tags),
+                str(package), name=version, pipelineid=pipeline_id, tags=json.dumps(short),
                 description=shortened(description, DESCRIPTION), _request_timeout=TIMEOUT,
             )  # fmt: skip
             return getattr(made, "pipeline_version_id", None)
@@ -155,7 +157,10 @@ class Kubeflow:
     def run(self, run_id: str) -> Any:
         """A run as the API answers it. Raises UnavailableError where another question may be answered."""
         with one_line(self.endpoint):
-            return self.runs.run_service_get_run(run_id, _request_timeout=TIMEOUT)
+            run = self.runs.run_service_get_run(run_id, _request_timeout=TIMEOUT)
+        if getattr(run, "run_id", None) != run_id:
+            raise InputError(f"KFP_HOST {self.endpoint.host}: answers without the run, as a login page does")
+        return run
 
     def log(self, run_id: str, pod: str) -> list[str]:
         """A pod's log, where the API still gives it; no lines where it does not."""
@@ -166,10 +171,11 @@ class Kubeflow:
                     path, "GET", auth_settings=["Bearer"], _preload_content=False,
                     _return_http_data_only=True, _request_timeout=TIMEOUT,
                 )  # fmt: skip
+                text = answer.data.decode(errors="replace")
         except InputError:
             return []
         is_text = answer.headers.get("Content-Type", "").startswith("text/plain")
-        return answer.data.decode(errors="replace").splitlines() if is_text else []
+        return text.splitlines() if is_text else []
 
     def address(self, run_id: str) -> str:
         """The run's page."""
@@ -303,8 +309,9 @@ def _health(endpoint: Endpoint, client: api.ApiClient) -> dict[str, Any]:
         answer = api.HealthzServiceApi(client).healthz_service_get_healthz(
             _preload_content=False, _request_timeout=TIMEOUT
         )
+        content = answer.data
     try:
-        health = json.loads(answer.data)
+        health = json.loads(content)
     except ValueError:
         kind = answer.headers.get("Content-Type", "").partition(";")[0] or "no JSON"
         raise InputError(

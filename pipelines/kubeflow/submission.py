@@ -39,7 +39,7 @@ class Submission:
     @property
     def description(self) -> str:
         """What the Kubeflow UI says beside the name."""
-        page = self.cluster.mlflow_ui or self.cluster.mlflow
+        page = self.cluster.mlflow_page
         tracked = f"MLflow: {page}, experiment {PIPELINES}. " if page else ""
         seeds = " ".join(str(seed) for seed in self.seeds)
         return f"{tracked}Seeds {seeds}. Commit {git_commit()}. Image {self.image}"
@@ -100,11 +100,13 @@ def upload(submission: Submission, target: Target, console: Console) -> tuple[Ku
     compiled pipeline. Raises InputError before anything is uploaded.
     """
     kubeflow, package = _ready(submission, target, console)
-    image = digest_of(submission.image)
+    digest = digest_of(submission.image)
+    # Where nobody here knows the digest, the tag stands for it: ours never moves.
+    image = digest.removeprefix("sha256:") if digest else submission.image.rpartition(":")[2]
     contents = hashlib.sha256(repr(list(yaml.safe_load_all(package.read_text()))).encode()).hexdigest()
-    commit = git_commit().removesuffix("-dirty")[:12]
-    version = f"{commit}-{(image or 'unknown').removeprefix('sha256:')[:12]}-{contents[:8]}"
-    tags = {"commit": git_commit(), "image": image or submission.image}
+    commit = git_commit()
+    version = f"{commit.removesuffix('-dirty')[:12]}-{image[:12]}-{contents[:8]}"
+    tags = {"commit": commit, "image": image}
     uploaded = kubeflow.upload(package, NAME, version, submission.description, tags)
     _say(console, f"{'Uploaded' if uploaded.new else 'There already'}: {NAME} {version}")
     return kubeflow, uploaded

@@ -149,6 +149,40 @@ def test_a_kubeflow_that_is_behind_leaves_it_to_the_word(client: MlflowClient, a
 
 
 @pytest.mark.usefixtures("api")
+def test_where_kubeflow_tells_the_word_is_not_talked_of(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = parent_of(client, "one")
+    finish("WHATEVER")
+    assert status(client, parent) == "FINISHED"
+    assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("api")
+def test_the_last_attempt_of_all_steps_decides(client: MlflowClient, answers: Answers) -> None:
+    """Argo can try the whole again."""
+    document = recorded("succeeded-after-a-retried-pod")
+    tasks = document["run_details"]["task_details"]
+    (handled,) = [task for task in tasks if task.get("display_name") == "exit-handler-1"]
+    tasks.insert(0, {**handled, "state": "FAILED", "start_time": "2026-11-25T00:00:00Z"})
+    answers.runs = [document]
+    parent = parent_of(client, "one")
+    finish("COMPLETE")
+    assert status(client, parent) == "FINISHED"
+
+
+def test_a_training_that_failed_in_mlflow_outweighs_one_word(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ZeroDivisionError), open_run("sinusoid", "a training", {}) as run:
+        raise ZeroDivisionError
+    parent = str(client.get_run(run.run_id).data.tags["mlflow.parentRunId"])
+    finish("COMPLETE")
+    assert status(client, parent) == "FAILED"
+    assert "a training: FAILED in MLflow" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("api")
 @pytest.mark.parametrize(
     "everything", [(401, b"", {}), (500, b"{}", {}), (200, b"<html>", {}), (200, b"[]", {})]
 )

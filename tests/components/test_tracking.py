@@ -95,10 +95,35 @@ def test_a_run_is_continued(client: MlflowClient, monkeypatch: pytest.MonkeyPatc
     assert (found.info.status, found.data.tags["mlflow.parentRunId"]) == ("FINISHED", "a" * 32)
 
 
-@pytest.mark.parametrize("how", ["finished", "deleted", "unknown"])
-def test_a_run_that_is_over_or_gone_is_not_continued(client: MlflowClient, how: str) -> None:
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED"])
+def test_a_retry_finds_the_run_of_the_attempt_before_by_its_name(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """A pod that was lost before it kept a state; in another pipeline run, the name is another training's."""
+    monkeypatch.setenv("METASGD_PARENT_RUN_ID", "a" * 32)
+    monkeypatch.setenv("METASGD_PIPELINE_RUN", f"one {status}")
     with open_run("sinusoid", "a training", {}) as first:
         pass
+    client.update_run(first.run_id, status=status)
+    with open_run("sinusoid", "another", {}) as other:
+        assert other.run_id != first.run_id
+    with open_run("sinusoid", "a training", {}) as second:
+        assert second.run_id == first.run_id
+    monkeypatch.setenv("METASGD_PIPELINE_RUN", f"two {status}")
+    with open_run("sinusoid", "a training", {}) as third:
+        assert third.run_id != first.run_id
+
+
+@pytest.mark.parametrize("how", ["finished", "deleted", "unknown", "at work elsewhere"])
+def test_a_run_that_is_over_or_gone_is_not_continued(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    with open_run("sinusoid", "a training", {}) as first:
+        pass
+    if how == "at work elsewhere":
+        client.update_run(first.run_id, status="RUNNING")
+        monkeypatch.setenv("METASGD_PARENT_RUN_ID", "a" * 32)
+        monkeypatch.setenv("METASGD_PIPELINE_RUN", "another")
     if how == "deleted":
         client.update_run(first.run_id, status="KILLED")
         client.delete_run(first.run_id)

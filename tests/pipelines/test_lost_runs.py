@@ -1,6 +1,7 @@
 """Runs that were killed without a word: the next launcher of the checkout ends them in MLflow."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from components.tracking import PIPELINES, open_run
 from pipelines.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
@@ -30,6 +32,20 @@ with under_way(folder), open_run(PIPELINES, "metasgd", {TAG: folder.name}) as pa
     with open_run("sinusoid", "training", {}) as training:
         print(parent.run_id, training.run_id, flush=True)
         sys.stdin.read()
+"""
+
+
+# A launcher, and the process that runs its steps, which outlives it.
+STEPS = """
+import subprocess, sys
+from pathlib import Path
+from pipelines.lost_runs import under_way
+
+folder = Path(sys.argv[1])
+with under_way(folder) as lock:
+    steps = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock])
+    print(steps.pid, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -67,6 +83,43 @@ def test_a_killed_launcher_and_its_training_are_killed_in_mlflow(
     launcher.wait()
     end_lost_runs(client)
     assert statuses(client, runs) == ["KILLED", "KILLED"]
+
+
+def test_a_run_whose_launcher_alone_was_killed_is_under_way(client: MlflowClient) -> None:
+    """The process that runs its steps holds the lock, too."""
+    folder = RUNS / "orphans"
+    folder.mkdir(parents=True)
+    with open_run(PIPELINES, "metasgd", {"pipeline_parent_of": "orphans"}) as run:
+        pass
+    client.update_run(run.run_id, status="RUNNING")
+    command = [sys.executable, "-c", STEPS, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as launcher:
+        assert launcher.stdout is not None
+        steps = int(launcher.stdout.readline())
+        os.kill(steps, signal.SIGSTOP)  # or the end of its input would end it
+        launcher.kill()
+        launcher.wait()
+        end_lost_runs(client)
+        assert statuses(client, [run.run_id]) == ["RUNNING"]
+        os.kill(steps, signal.SIGKILL)
+        launcher.stdout.read()  # until the last that held it is gone
+    end_lost_runs(client)
+    assert statuses(client, [run.run_id]) == ["KILLED"]
+
+
+def test_an_mlflow_that_refuses_is_a_warning(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run that is about to start has nothing to do with those before it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("no")
+
+    monkeypatch.setattr(MlflowClient, "search_runs", refuse)
+    end_lost_runs(client)
+    assert "warning: runs that were killed stay RUNNING in MLflow" in capsys.readouterr().out
 
 
 def test_runs_of_another_checkout_are_left_alone(client: MlflowClient) -> None:

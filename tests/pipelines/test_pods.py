@@ -234,6 +234,7 @@ def test_on_this_machine_nothing_of_kubernetes_is_said(tmp_path: Path) -> None:
         ("kubeflow.retries.factor=1.5", "retries.factor"),
         ("kubeflow.mlflow_secret=Team_A", "mlflow_secret"),
         ("kubeflow.mlflow=mlflow:5000", "mlflow: expected an address as http://host:port"),
+        ("kubeflow.mlflow_ui=https://me@mlflow.example.org", "mlflow_ui: holds credentials"),
         ("kubeflow.states_claim=/states", "states_claim"),
         ("kubeflow.gpu.type=one gpu", "gpu.type"),
         ("kubeflow.node_selector={pool: a b}", "node_selector.pool"),

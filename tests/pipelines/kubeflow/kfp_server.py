@@ -31,7 +31,7 @@ RUN_ID = "3f8a6c1e-0000-4000-8000-000000000001"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LOGIN = b"<!doctype html><title>Sign in</title>"
 CRON_FIELDS = 6
-LONGEST_RUN_NAME, LONGEST_DESCRIPTION, LONGEST_EXPERIMENT_NAME = 255, 255, 128
+LONGEST_RUN_NAME, LONGEST_DESCRIPTION, LONGEST_EXPERIMENT_NAME, LONGEST_TAG = 255, 255, 128, 63
 BASE = "/apis/v2beta1"
 
 
@@ -43,6 +43,7 @@ class Answers:
     runs: answers to questions about the run, in turn, the last one for ever; a number is an error status.
     hang: answer nothing until the server stops.
     lost: as many creations are answered with 504 although what was asked for is made.
+    log: of every pod; cut: it ends before the length that was announced.
     """
 
     everything: tuple[int, bytes, dict[str, str]] | None = None
@@ -51,6 +52,7 @@ class Answers:
         default_factory=lambda: [recorded("succeeded-after-a-retried-pod")]
     )
     log: str | None = None
+    cut: bool = False
     token: str | None = TOKEN
     hang: bool = False
     without_id: bool = False
@@ -172,6 +174,8 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(400, "pipeline not found")
         elif any(asked["name"] == known["display_name"] for known in self.answers.versions):
             self._refuse(409, "The pipeline already exists.")
+        elif any(len(part) > LONGEST_TAG for tag in json.loads(asked["tags"]).items() for part in tag):
+            self._refuse(400, "tags are longer than 63 characters")
         else:
             made = {
                 "pipeline_version_id": f"version-{len(self.answers.versions)}",
@@ -187,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _runs(self, body: Any) -> None:
         if body is None:
-            self._say({"runs": self.answers.made_runs[::-1]})
+            self._say({"runs": self._listed(self.answers.made_runs)})
             return
         asked = api.V2beta1Run(**body)
         if len(asked.display_name) > LONGEST_RUN_NAME or len(asked.description or "") > LONGEST_DESCRIPTION:
@@ -201,12 +205,13 @@ class Handler(BaseHTTPRequestHandler):
             made = {"run_id": RUN_ID, "display_name": asked.display_name, "description": asked.description}
             created = datetime(2026, 11, 25, 15, tzinfo=UTC) + timedelta(minutes=number)
             made |= {"state": "PENDING", "created_at": created.isoformat()}
+            made |= {"experiment_id": asked.experiment_id}
             self.answers.made_runs.append(made)
             self._made(made)
 
     def _schedules(self, body: Any) -> None:
         if body is None:
-            self._say({"recurringRuns": self.answers.made_schedules[::-1]})
+            self._say({"recurringRuns": self._listed(self.answers.made_schedules)})
             return
         version = body["pipeline_version_reference"]["pipeline_version_id"]
         if len(body["trigger"]["cron_schedule"]["cron"].split()) != CRON_FIELDS:
@@ -215,6 +220,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(404, "pipeline version not found")
         else:
             made = {"recurring_run_id": RUN_ID, "description": body["description"]}
+            made |= {"experiment_id": body["experiment_id"]}
             self.answers.made_schedules.append(made)
             self._made(made)
 
@@ -224,13 +230,21 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(answer, int):
             self._refuse(answer, "upstream connect error")
         else:
-            self._say(answer)
+            self._say({**answer, "run_id": RUN_ID})
 
     def _log(self) -> None:
         if self.answers.log is None:
             self._send(500, b'{"error_message": "Failed to read logs", "error_details": "not found"}')
         else:
-            self._send(200, self.answers.log.encode(), {"Content-Type": "text/plain"})
+            longer = {"Content-Length": str(len(self.answers.log) + 100)} if self.answers.cut else {}
+            self._send(200, self.answers.log.encode(), {"Content-Type": "text/plain", **longer})
+
+    def _listed(self, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of the experiment that is asked for, in the order and number that are asked for."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        found = [one for one in made if one["experiment_id"] == query["experiment_id"]]
+        newest_first = query.get("sort_by") == "created_at desc"
+        return found[:: -1 if newest_first else 1][: int(query["page_size"])]
 
     def _filtered(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those of the display name that is asked for."""
@@ -262,7 +276,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {"Content-Type": "application/json"}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in (headers or {}):
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

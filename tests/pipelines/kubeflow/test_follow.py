@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pipelines.kubeflow.server import Kubeflow, connect
 from pipelines.kubeflow.submission import Submission
 from pipelines.kubeflow.workflow import Workflow, fnv1a
 from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
-from tests.pipelines.kubeflow.recorded import Timeline, parsed, recorded
+from tests.pipelines.kubeflow.recorded import NEVER, Timeline, parsed, recorded
 
 ONE_LANE = [
     Lane(
@@ -162,12 +163,13 @@ def test_a_failure_names_the_step_the_training_and_its_log(
     with pytest.raises(StepFailedError) as failed:
         follow(kubeflow, RUN_ID, submission.lanes, lines.append, interval=0.001)
     what = "navigation-short: train of maml seed 2"
-    pod = answers.asked_logs[0]
-    assert str(failed.value) == (
-        f"the run failed: {what}, its log: {kubeflow.log_address(RUN_ID, pod)} ({kubeflow.address(RUN_ID)})"
-    )
+    assert str(failed.value) == f"the run failed: {what} ({kubeflow.address(RUN_ID)})"
+    loop = "metasgd-abcde(0).root(0).exit-handler-1(0).for-loop-5(0).iteration-iterations(5:5)(0)"
+    number = fnv1a(f"{loop}.iteration-item(0).train-2(0).executor(0)")
+    pod = f"metasgd-abcde-metadata-0-2-retry-system-container-impl-{number}"
+    assert answers.asked_logs == [pod]
     assert lines[-11:] == [
-        f"{what}: the last lines of its log",
+        f"{what} failed, its log: {kubeflow.endpoint.host}/k8s/pod/logs?podname={pod}&runid={RUN_ID}",
         *(f"  | line {number}" for number in range(20, 30)),
     ]
     assert "navigation-short: train 7 of 8 done, 1 failed" in lines
@@ -192,19 +194,56 @@ def test_without_a_log_its_address_is_said(kubeflow: Kubeflow, answers: Answers)
     answers.runs = [recorded("failed-after-retries")]
     lines: list[str] = []
     with pytest.raises(
-        StepFailedError, match=r"its log: http://.*/k8s/pod/logs\?podname=metasgd-tmzx7-.*&runid="
+        StepFailedError, match=r"the run failed: sinusoid-5shot: train of meta-sgd seed 1 \(http"
     ):
         follow(kubeflow, RUN_ID, ONE_LANE, lines.append, interval=0.001)
-    assert not [line for line in lines if line.startswith("  | ")]
+    pod = "metasgd-tmzx7-metadata-0-2-retry-system-container-impl-2779133998"
+    page = f"{kubeflow.endpoint.host}/k8s/pod/logs?podname={pod}&runid={RUN_ID}"
+    assert lines[-1] == f"sinusoid-5shot: train of meta-sgd seed 1 failed, its log: {page}"
+
+
+def test_a_failed_driver_is_a_failed_training(kubeflow: Kubeflow, answers: Answers) -> None:
+    """Its step never runs, and has a node without a state."""
+    answers.runs = [recorded("failed-driver")]
+    lines: list[str] = []
+    with pytest.raises(StepFailedError, match="train of meta-sgd seed 1, in its driver"):
+        follow(kubeflow, RUN_ID, [replace(ONE_LANE[0], trainings=["meta-sgd seed 1"])], lines.append, 0.001)
+    assert "sinusoid-5shot: train 0 of 1 done, 1 failed" in lines
 
 
 def test_a_run_terminated_from_outside_was_canceled(kubeflow: Kubeflow, answers: Answers) -> None:
-    """Kubeflow's own last word is FAILED."""
+    """Kubeflow's own last word is FAILED; the pod that was stopped is not the cause."""
     answers.runs = [recorded("cancelled")]
-    with pytest.raises(
-        StepFailedError, match="the run was CANCELED: sinusoid-5shot: train of meta-sgd seed 1"
-    ):
+    with pytest.raises(StepFailedError, match=rf"^the run was CANCELED \({kubeflow.address(RUN_ID)}\)$"):
         screen(kubeflow, ONE_LANE)
+
+
+def test_a_step_that_was_tried_again_is_where_its_last_attempt_is() -> None:
+    """Argo can try again what stands above a step, which then has two nodes."""
+    document = recorded("failed-after-retries")
+    tasks = document["run_details"]["task_details"]
+    (failed,) = [task for task in tasks if task.get("display_name") == "train"]
+    tasks.insert(0, {**failed, "state": "RUNNING", "start_time": "2026-11-25T16:00:00Z", "end_time": NEVER})
+    lane = replace(ONE_LANE[0], trainings=["meta-sgd seed 1"])
+    found = dict(progress(parsed(document).run_details.task_details, [lane]))
+    assert found["sinusoid-5shot: train"] == "0 of 1 done, 1 running, 1 tried again"
+
+
+def test_several_failures_are_one_line_and_every_one_is_shown(kubeflow: Kubeflow, answers: Answers) -> None:
+    """Even where the server leaves out when one of them ended."""
+    document = recorded("failed-step-and-finish")
+    for task in document["run_details"]["task_details"]:
+        if task.get("display_name") == "finish":
+            del task["end_time"]
+    answers.runs = [document]
+    lines: list[str] = []
+    with pytest.raises(
+        StepFailedError, match=r"failed: sinusoid-5shot: train of meta-sgd seed 1 and 1 more \("
+    ):
+        follow(kubeflow, RUN_ID, ONE_LANE, lines.append, 0.001)
+    first, second = [line for line in lines if " failed, its log: " in line]
+    assert first.startswith("sinusoid-5shot: train of meta-sgd seed 1 failed")
+    assert second.startswith("finish failed")
 
 
 def test_an_api_that_is_away_for_a_while_is_waited_for(kubeflow: Kubeflow, answers: Answers) -> None:

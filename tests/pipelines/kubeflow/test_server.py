@@ -268,6 +268,39 @@ def test_the_last_runs_are_listed_newest_first(kubeflow: Kubeflow, answers: Answ
     assert second.created > first.created
 
 
+def test_the_last_runs_are_those_of_one_experiment(
+    kubeflow: Kubeflow, answers: Answers, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more than a page of them."""
+    monkeypatch.setattr(module, "PAGE", 2)
+    for name, experiment in (("a", "mine"), ("b", "mine"), ("c", "mine"), ("d", "another's")):
+        kubeflow.submit(package, name, experiment)
+    assert [run.name for run in kubeflow.list_runs("mine")] == ["c", "b"]
+
+
+def test_tags_are_cut_to_what_the_server_takes(kubeflow: Kubeflow, answers: Answers, package: Path) -> None:
+    kubeflow.upload(package, "metasgd", "one", "", {"image": "x" * 71})
+    assert answers.versions[0]["tags"] == {"image": "x" * 63}
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"{}", b"[1]", b"\xff\xfe"])
+def test_what_is_no_run_is_not_followed(host: str, answers: Answers, kubeflow: Kubeflow, body: bytes) -> None:
+    """As when a session behind a login page has expired."""
+    answers.everything = (200, body, {"Content-Type": "text/html"})
+    with pytest.raises(InputError, match=r"answers without the run|does not answer"):
+        kubeflow.run(RUN_ID)
+
+
+def test_a_log_that_breaks_off_is_no_log(kubeflow: Kubeflow, answers: Answers) -> None:
+    """It comes with a failure, which must not be hidden by another."""
+    answers.log = "one\ntwo"
+    assert kubeflow.log(RUN_ID, "a-pod") == ["one", "two"]
+    answers.cut = True
+    assert kubeflow.log(RUN_ID, "a-pod") == []
+    answers.everything = (200, LOGIN, {"Content-Type": "text/html"})
+    assert kubeflow.log(RUN_ID, "a-pod") == []
+
+
 def test_an_unknown_run_is_said_in_the_servers_words(kubeflow: Kubeflow) -> None:
     """And not as an API that is missing."""
     with pytest.raises(InputError, match=r"refuses this with 404 \(Failed to get a run: .* not found\)"):
