@@ -81,23 +81,24 @@ def progress(details: Sequence[Any], lanes: Sequence[Lane]) -> Iterator[tuple[st
             nodes = _newest(task, workflow)
             if not nodes:
                 continue
-            state = _counted(nodes, len(lane.trainings)) if step == "train" else _alone(nodes[0])
+            state = _counted(nodes, len(lane.trainings)) if step == "train" else _alone(nodes[-1])
             again = workflow.attempts(task)
             yield f"{lane.experiment}: {step}", f"{state}, {again} tried again" if again else state
-    for node in _newest("finish", workflow):
+    for node in _newest("finish", workflow)[-1:]:
         yield "finish", _alone(node)
 
 
 def _newest(task: str, workflow: Workflow) -> list[Any]:
-    """The nodes of a task, one for each place in its loop: the last where the loop itself was tried again.
+    """The nodes of a task in the order of their start, one for each place in its loop.
 
-    A driver that failed stands for the task, which then never runs.
+    Where a place was tried again, it is the last one's. A driver that failed stands for the task, which then never runs.
     """
-    newest: dict[int | None, Any] = {}
+    newest: dict[object, Any] = {}
     for detail in sorted(workflow.details, key=lambda one: one.start_time or LAST):
         failed_driver = detail.display_name == f"{task}-driver" and detail.state == "FAILED"
         if failed_driver or (detail.display_name == task and detail.state):
-            newest[workflow.place(detail).iteration] = detail
+            iteration = workflow.place(detail).iteration
+            newest[detail.task_id if iteration is None else iteration] = detail
     return list(newest.values())
 
 

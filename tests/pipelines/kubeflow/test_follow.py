@@ -229,6 +229,17 @@ def test_a_step_that_was_tried_again_is_where_its_last_attempt_is() -> None:
     assert found["sinusoid-5shot: train"] == "0 of 1 done, 1 running, 1 tried again"
 
 
+def test_trainings_that_have_no_attempt_yet_are_counted_too() -> None:
+    """Their nodes have no children, by which they could be told apart."""
+    document = recorded("eight-trainings-while-finishing")
+    for task in document["run_details"]["task_details"]:
+        if task.get("display_name") == "train":
+            task["state"] = "PENDING"
+            del task["child_tasks"]
+    found = dict(progress(parsed(document).run_details.task_details, ONE_LANE))
+    assert found["sinusoid-5shot: train"] == "0 of 8 done, 8 waiting"
+
+
 def test_several_failures_are_one_line_and_every_one_is_shown(kubeflow: Kubeflow, answers: Answers) -> None:
     """Even where the server leaves out when one of them ended."""
     document = recorded("failed-step-and-finish")
