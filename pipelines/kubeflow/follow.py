@@ -91,7 +91,8 @@ def progress(details: Sequence[Any], lanes: Sequence[Lane]) -> Iterator[tuple[st
 def _newest(task: str, workflow: Workflow) -> list[Any]:
     """The nodes of a task in the order of their start, one for each place in its loop.
 
-    Where a place was tried again, it is the last one's. A driver that failed stands for the task, which then never runs.
+    Where a place was tried again, it is the last one's. A driver that failed stands for the task, which then
+    never runs.
     """
     newest: dict[object, Any] = {}
     for detail in sorted(workflow.details, key=lambda one: one.start_time or LAST):
