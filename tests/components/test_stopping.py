@@ -31,12 +31,6 @@ def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def wait() -> None:
-    """Until an exception comes out of a signal's handler."""
-    while True:
-        signal.pause()
-
-
 @pytest.mark.parametrize(("number", "end"), ENDS)
 def test_a_signal_waits_for_the_next_check(number: int, end: type[BaseException]) -> None:
     """And is granted there; afterwards, signals do what they did."""
@@ -60,13 +54,18 @@ def test_a_second_signal_is_granted_at_once(number: int, end: type[BaseException
 
 
 def test_after_a_while_it_is_raised_wherever_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Again and again, because a library may lose an exception; until the end is under way."""
-    monkeypatch.setattr(command, "PATIENCE", 0.001)
+    """Again and again, because a library may lose an exception; until the end is under way.
+
+    The timer is set and repeats itself; its signal is sent by hand, because it would come at any moment.
+    """
+    monkeypatch.setattr(command, "PATIENCE", 1000.0)
     with stoppable() as stop:
         send(signal.SIGTERM)
+        first, every = signal.getitimer(signal.ITIMER_REAL)
+        assert 0 < first <= every == 1000
         for _ in range(3):
             with pytest.raises(Terminated):
-                wait()
+                send(signal.SIGALRM)
         assert stop.end() is Terminated
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
