@@ -1,27 +1,25 @@
 """The API of Kubeflow Pipelines, as far as the pipeline needs it: runs, schedules, uploads, logs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import kfp_server_api as api
 import yaml
 from google.protobuf.json_format import ParseDict, ParseError
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
 from metasgd.errors import InputError
-from pipelines.kubeflow.endpoint import TIMEOUT, Endpoint, UnavailableError, api_client, one_line
+from pipelines.kubeflow.creation import create, require_id, submission_tag
+from pipelines.kubeflow.endpoint import TIMEOUT, Endpoint, api_client, one_line
 
 HEALTH = {"multi_user", "pipeline_store"}
 # What the server's database holds: a longer name is answered with 500 although the run starts.
 RUN_NAME, EXPERIMENT_NAME, DESCRIPTION, TAG = 255, 128, 255, 63
 NEWEST_FIRST = "created_at desc"
-LOOKS, PAUSE = 4, 3.0  # how often, and seconds apart, something is looked for that may have been made
 PAGE = 20
 
 
@@ -62,25 +60,18 @@ class Kubeflow:
         experiment: KFP's, made where it is missing. Names and description are cut to what the server takes.
         Raises InputError for what the server refuses.
         """
-        tag = _tag()
+        tag = submission_tag()
         experiment_id = self._experiment_id(experiment)
-        body = api.V2beta1Run(
-            display_name=shortened(name, RUN_NAME),
-            description=shortened(f"{tag}. {description}", DESCRIPTION),
-            experiment_id=experiment_id,
-            pipeline_spec=_read(package),
-            runtime_config=api.V2beta1RuntimeConfig(parameters={}),
-        )
+        body = api.V2beta1Run(**_about(tag, name, description, experiment_id), pipeline_spec=_read(package))
 
         def look() -> str | None:
-            runs = self._list_runs(experiment_id).runs or []
-            return next((run.run_id for run in runs if (run.description or "").startswith(tag)), None)
+            return next((run.run_id for run in _tagged(self._list_runs(experiment_id).runs, tag)), None)
 
         def make() -> str | None:
             made = self.runs.run_service_create_run(body, _request_timeout=TIMEOUT)
             return getattr(made, "run_id", None)
 
-        return self._made("run", tag, make, look)
+        return create(self.endpoint, "run", tag, make, look)
 
     def schedule(self, version: Version, name: str, experiment: str, cron: str, description: str = "") -> str:
         """Run an uploaded pipeline again and again, one at a time and without catching up.
@@ -88,16 +79,13 @@ class Kubeflow:
         Returns the recurring run's id. cron: six fields, from seconds on.
         Raises InputError for what the server refuses.
         """
-        tag = _tag()
+        tag = submission_tag()
         experiment_id = self._experiment_id(experiment)
         body = api.V2beta1RecurringRun(
-            display_name=shortened(name, RUN_NAME),
-            description=shortened(f"{tag}. {description}", DESCRIPTION),
-            experiment_id=experiment_id,
+            **_about(tag, name, description, experiment_id),
             pipeline_version_reference=api.V2beta1PipelineVersionReference(
                 pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
             ),
-            runtime_config=api.V2beta1RuntimeConfig(parameters={}),
             trigger=api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=cron)),
             max_concurrency="1",
             no_catchup=True,
@@ -108,14 +96,13 @@ class Kubeflow:
             listed = self.recurring.recurring_run_service_list_recurring_runs(
                 experiment_id=experiment_id, page_size=PAGE, sort_by=NEWEST_FIRST, _request_timeout=TIMEOUT
             )
-            found = [run for run in listed.recurring_runs or [] if (run.description or "").startswith(tag)]
-            return found[0].recurring_run_id if found else None
+            return next((run.recurring_run_id for run in _tagged(listed.recurring_runs, tag)), None)
 
         def make() -> str | None:
             made = self.recurring.recurring_run_service_create_recurring_run(body, _request_timeout=TIMEOUT)
             return getattr(made, "recurring_run_id", None)
 
-        return self._made("recurring run", tag, make, look)
+        return create(self.endpoint, "recurring run", tag, make, look)
 
     def upload(
         self, package: Path, pipeline: str, version: str, description: str, tags: Mapping[str, str]
@@ -145,7 +132,9 @@ class Kubeflow:
 
         with one_line(self.endpoint):
             found = look()
-        return Version(pipeline_id, found or self._made("pipeline version", version, make, look), not found)
+        return Version(
+            pipeline_id, found or create(self.endpoint, "pipeline version", version, make, look), not found
+        )
 
     def list_runs(self, experiment: str) -> list[ListedRun]:
         """The last runs of an experiment of KFP's, newest first; none where it is missing."""
@@ -186,39 +175,6 @@ class Kubeflow:
         namespace = f"&podnamespace={self.endpoint.namespace}" if self.endpoint.namespace else ""
         return f"{self.endpoint.host}/k8s/pod/logs?podname={pod}&runid={run_id}{namespace}"
 
-    def _made(
-        self, what: str, tag: str, make: Callable[[], str | None], look: Callable[[], str | None]
-    ) -> str:
-        """The id of what `make` makes.
-
-        After a 5xx or a time-out it may exist all the same, and be at work: then it is looked for by its tag.
-        """
-        try:
-            with one_line(self.endpoint):
-                return self._id(make(), what)
-        except UnavailableError as error:
-            if found := self._look(look):
-                return found
-            raise InputError(f"{error}; a {what} may exist all the same: look for {tag!r} there") from None
-
-    def _look(self, look: Callable[[], str | None]) -> str | None:
-        def once() -> str | None:
-            try:
-                with one_line(self.endpoint):
-                    return look()
-            except InputError:
-                return None
-
-        patiently = Retrying(
-            retry=retry_if_result(lambda found: found is None),
-            wait=wait_fixed(PAUSE),
-            stop=stop_after_attempt(LOOKS),
-        )
-        try:
-            return patiently(once)
-        except RetryError:
-            return None
-
     def _list_runs(self, experiment_id: str) -> Any:
         return self.runs.run_service_list_runs(
             experiment_id=experiment_id, page_size=PAGE, sort_by=NEWEST_FIRST, _request_timeout=TIMEOUT
@@ -232,7 +188,7 @@ class Kubeflow:
                 display_name=shortened(name, EXPERIMENT_NAME), namespace=self.endpoint.namespace
             )
             made = self.experiments.experiment_service_create_experiment(body, _request_timeout=TIMEOUT)
-        return self._id(made.experiment_id, "experiment")
+        return require_id(self.endpoint, made.experiment_id, "experiment")
 
     def _find_experiment(self, name: str) -> str | None:
         found = self.experiments.experiment_service_list_experiments(
@@ -240,7 +196,11 @@ class Kubeflow:
             filter=_called(shortened(name, EXPERIMENT_NAME)),
             _request_timeout=TIMEOUT,
         )
-        return self._id(found.experiments[0].experiment_id, "experiment") if found.experiments else None
+        return (
+            require_id(self.endpoint, found.experiments[0].experiment_id, "experiment")
+            if found.experiments
+            else None
+        )
 
     def _pipeline_id(self, name: str) -> str:
         namespace = self.endpoint.namespace
@@ -249,19 +209,12 @@ class Kubeflow:
                 namespace=namespace or "", filter=_called(name), _request_timeout=TIMEOUT
             )
             if found.pipelines:
-                return self._id(found.pipelines[0].pipeline_id, "pipeline")
+                return require_id(self.endpoint, found.pipelines[0].pipeline_id, "pipeline")
             made = self.pipelines.pipeline_service_create_pipeline(
                 api.V2beta1Pipeline(name=name, display_name=name, namespace=namespace),
                 _request_timeout=TIMEOUT,
             )
-        return self._id(made.pipeline_id, "pipeline")
-
-    def _id(self, found: str | None, what: str) -> str:
-        if not found:
-            raise InputError(
-                f"KFP_HOST {self.endpoint.host}: answers without the id of a {what}; expected one"
-            )
-        return found
+        return require_id(self.endpoint, made.pipeline_id, "pipeline")
 
 
 def connect(endpoint: Endpoint) -> Kubeflow:
@@ -293,9 +246,18 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def _tag() -> str:
-    """What tells this submission from all others, at the beginning of its description."""
-    return f"submission {uuid4().hex[:12]}"
+def _about(tag: str, name: str, description: str, experiment_id: str) -> dict[str, Any]:
+    """What runs and recurring runs are told alike."""
+    return {
+        "display_name": shortened(name, RUN_NAME),
+        "description": shortened(f"{tag}. {description}", DESCRIPTION),
+        "experiment_id": experiment_id,
+        "runtime_config": api.V2beta1RuntimeConfig(parameters={}),
+    }
+
+
+def _tagged(listed: Iterable[Any] | None, tag: str) -> Iterator[Any]:
+    return (one for one in listed or [] if (one.description or "").startswith(tag))
 
 
 def _called(name: str) -> str:

@@ -1,7 +1,6 @@
 """What a person sees of a run on Kubeflow, from the answers of a real one (answers/README.md)."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,12 @@ from components.parameters import load_experiment
 from metasgd.errors import InputError
 from pipelines.kubeflow import follow as module
 from pipelines.kubeflow.cluster import load_cluster
-from pipelines.kubeflow.endpoint import Endpoint
 from pipelines.kubeflow.follow import Lane, failures, follow, progress
-from pipelines.kubeflow.server import Kubeflow, connect
+from pipelines.kubeflow.server import Kubeflow
 from pipelines.kubeflow.submission import Submission
 from pipelines.kubeflow.workflow import Workflow, fnv1a
-from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
-from tests.pipelines.kubeflow.recorded import NEVER, Timeline, parsed, recorded
+from tests.pipelines.kubeflow.kfp_server import RUN_ID, Answers
+from tests.pipelines.kubeflow.recorded import NEVER, Timeline, details, parsed, recorded
 
 ONE_LANE = [
     Lane(
@@ -29,26 +27,10 @@ ONE_LANE = [
 ]
 
 
-@pytest.fixture
-def answers() -> Answers:
-    return Answers()
-
-
-@pytest.fixture
-def kubeflow(answers: Answers) -> Iterator[Kubeflow]:
-    with serve(answers) as host:
-        yield connect(Endpoint(host, None, TOKEN))
-
-
 def screen(kubeflow: Kubeflow, lanes: list[Lane]) -> list[str]:
     lines: list[str] = []
     follow(kubeflow, RUN_ID, lanes, lines.append, interval=0.001)
     return lines
-
-
-def details(name: str) -> list[object]:
-    found: list[object] = parsed(recorded(name)).run_details.task_details
-    return found
 
 
 def two_lanes(folder: Path) -> tuple[Submission, Path]:
@@ -59,27 +41,6 @@ def two_lanes(folder: Path) -> tuple[Submission, Path]:
     )
     submission.compile(folder / "pipeline.yaml")
     return submission, folder / "pipeline.yaml"
-
-
-def test_a_hash_of_argo() -> None:
-    """FNV-1a with 32 bits, by its published test vectors; a longer text continues from a shorter one."""
-    assert (fnv1a(""), fnv1a("a"), fnv1a("foobar")) == (0x811C9DC5, 0xE40C292C, 0xBF9CF968)
-    assert fnv1a("bar", fnv1a("foo")) == fnv1a("foobar")
-
-
-@pytest.mark.parametrize("name", ["eight-trainings-while-finishing", "two-lanes-running", "cancelled"])
-def test_every_node_of_a_real_workflow_is_found(name: str) -> None:
-    workflow = Workflow(details(name))
-    assert workflow._paths.keys() >= workflow._ids
-
-
-def test_trainings_are_told_apart(tmp_path: Path) -> None:
-    """All eight have the same name in the answer; their places in the loop are found by their ids."""
-    found = details("eight-trainings-while-finishing")
-    workflow = Workflow(found)
-    places = [workflow.place(detail) for detail in found if detail.display_name == "train"]  # type: ignore[attr-defined]
-    assert sorted(place.iteration or 0 for place in places) == list(range(8))
-    assert len({place.pod for place in places}) == 8
 
 
 def test_the_timeline_has_the_shape_of_the_real_answers(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.pipelines.checkout import ROOT, make_checkout, run
-from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
+from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers
 from tests.pipelines.kubeflow.recorded import recorded
 from tests.s3_server import BUCKET, S3Server, s3_server
 
@@ -30,17 +30,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
-
-
-@pytest.fixture
-def answers() -> Answers:
-    return Answers()
-
-
-@pytest.fixture
-def host(answers: Answers) -> Iterator[str]:
-    with serve(answers) as address:
-        yield address
 
 
 def submit(
