@@ -38,10 +38,10 @@ help:  ## Print the targets
 
 pipeline-run: setup $(if $(filter docker,$(RUNNER)),$(if $(IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
 	@$(if $(KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(WAIT),--wait),\
-	  $(RUN) -m pipelines --runner '$(RUNNER)' $(if $(IMAGE),--image '$(IMAGE)')) $(LANES)
+	  $(RUN) -m pipelines --runner '$(RUNNER)' --base '$(IMAGE_BASE)' $(if $(IMAGE),--image '$(IMAGE)')) $(LANES)
 
 CLUSTER = --host '$(KFP_HOST)' $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') \
-  $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') \
+  --base '$(IMAGE_BASE)' $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') \
   $(if $(CHECK),--check '$(CHECK)') $(if $(CACHE),--cache '$(CACHE)')
 
 pipeline-schedule: setup  ## Run experiments on Kubeflow again and again: CRON="0 0 3 * * *" KFP_HOST=https://…
@@ -66,7 +66,7 @@ test: setup-dev  ## Run the test suite
 	@$(RUN) -m pytest
 
 test-slow: setup-dev  ## Kill a training at random moments, twenty times
-	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/test_states.py -k killed
+	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/train/test_continuing.py -k killed
 
 bench: $(BENCH)/.installed  ## Time the meta-gradient against other libraries, into docs/performance.md: WORKLOADS="sine-4" ROUNDS=7
 	@$(BENCH)/bin/python -m benchmarks.engine $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS))
@@ -81,23 +81,19 @@ format: setup-dev  ## Format the code
 	@$(RUN) -m ruff check --fix .
 
 data: setup  ## Put a data set in place: DATASET=omniglot|miniimagenet|NAME DATA_SOURCE=PATH
-	@$(RUN) -m components.preprocess.data $(DATASET) $(if $(DATA_SOURCE),--source "$(DATA_SOURCE)")
+	@$(RUN) -m components.datasets $(DATASET) $(if $(DATA_SOURCE),--source "$(DATA_SOURCE)")
 
 tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
-	@for name in $(EXPERIMENTS); do \
-	  $(RUN) -m components.preprocess --experiment $$name --output artifacts/tune/$$name/episodes && \
-	  $(RUN) -m components.train.tune --experiment $$name --episodes artifacts/tune/$$name/episodes \
-	    --output artifacts/tune/$$name.json --rates $(RATES) $(foreach override,$(SET),--set '$(override)') \
-	  || exit $$?; done
+	@$(RUN) -m pipelines.tune $(LANES) --rates $(RATES)
 
 repro: setup  ## dvc repro, with this environment on the path
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc repro
 
 ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
-	@$(RUN) -m components.ui --port $(PORT)
+	@$(RUN) -m components.tracking.ui --port $(PORT)
 
 rollback: setup  ## Move a champion back: MODEL=sinusoid-5shot [VERSION=1]
-	@$(RUN) -m components.promote.rollback "$(MODEL)" $(if $(VERSION),--version "$(VERSION)")
+	@$(RUN) -m components.tracking.rollback "$(MODEL)" $(if $(VERSION),--version "$(VERSION)")
 
 lock:  ## Lock the requirements anew, with hashes
 	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -119,12 +115,12 @@ setup-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: requirements.txt $(VENV)/.uv
 	@echo "Installing the locked requirements (several GB; the first time takes minutes) ..."
-	@$(RUN) -m uv pip install -q --python $(RUN) --require-hashes -r $<
+	@$(RUN) -m uv pip install -q --python $(RUN) --compile-bytecode --require-hashes -r $<
 	@$(RUN) -m uv pip install -q --python $(RUN) --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	@$(RUN) -m uv pip install -q --python $(RUN) --require-hashes -r $<
+	@$(RUN) -m uv pip install -q --python $(RUN) --compile-bytecode --require-hashes -r $<
 	@touch $@
 
 $(BENCH)/.installed: requirements-bench.txt $(VENV)/.uv

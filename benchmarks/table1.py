@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.results import Result, read_json
-from components.statistics import half_width
+from components.artifacts.intervals import half_width
+from components.artifacts.results import Result, read_json
 
 # (train shots, test shots) -> the paper's MAML and Meta-SGD.
 PAPER = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.results import Result, read_json
-from components.statistics import half_width
+from components.artifacts.intervals import half_width
+from components.artifacts.results import Result, read_json
 
 # By experiment and algorithm: the paper's average return after one step.
 PAPER = {

@@ -1,18 +1,18 @@
 """The inner step, theta' = theta - alpha * grad L(theta), and the learners that differ in alpha.
 
     learner = Learner.build(problem, network_settings, learner_settings)
-    meta = learner.initial(generator)                       # (theta, alpha)
-    theta = learner.adapt(meta, support_x, support_y)       # one step, for one task
-    outputs = learner.predict(theta, query_x, support_x)
+    meta = learner.initial(generator)               # (theta, alpha)
+    adapted = learner.adapt(meta, Examples(x, y))   # one step, for one task
+    outputs = learner.predict(adapted, query_x)
 
-Training, evaluation and serving all adapt through `Learner.adapt`; for many tasks at once, they
-wrap it in `torch.func.vmap`.
+Training, evaluation and serving all go through `Learner.adapt` and `Learner.predict`; for many tasks at
+once, they wrap them in `torch.func.vmap`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,9 +20,10 @@ from torch.func import grad
 
 from metasgd.configuration import LearnerSettings, NetworkSettings
 from metasgd.errors import InputError
-from metasgd.networks import Network, Parameters, build
+from metasgd.networks import Network, build
 from metasgd.objectives import OBJECTIVES, Objective
-from metasgd.tasks import Batch
+from metasgd.tasks import Batch, Examples
+from metasgd.trees import Parameters
 
 
 class Meta(NamedTuple):
@@ -35,6 +36,18 @@ class Meta(NamedTuple):
 
     theta: Parameters
     alpha: Parameters
+
+
+class Adapted(NamedTuple):
+    """What adapting to a task leaves: all that predictions need.
+
+    theta: theta', the parameters after the inner steps.
+    support: the support inputs under "x", where the network normalises queries by their statistics; else
+        empty.
+    """
+
+    theta: Parameters
+    support: Parameters
 
 
 @dataclass(frozen=True)
@@ -124,37 +137,43 @@ class Learner:
         """Whether there is an inner step at all."""
         return self.settings.alpha != "none"
 
-    def support_loss(self, theta: Parameters, x: Tensor, y: Any) -> Tensor:
-        return self.objective.loss(self.network(theta, x), y)
+    def support_loss(self, theta: Parameters, support: Examples) -> Tensor:
+        return self.objective.loss(self.network(theta, support.x), support.y)
 
-    def descent(self, meta: Meta, x: Tensor, y: Any, steps: int) -> Iterator[tuple[Parameters, Parameters]]:
-        """Inner steps on one task's support examples: each one's gradient, and theta after it."""
+    def inner_steps(
+        self, meta: Meta, support: Examples, steps: int
+    ) -> Iterator[tuple[Parameters, Parameters]]:
+        """On one task's support examples: each step's gradient, and theta after it."""
         theta = meta.theta
         for _ in range(steps if self.adapts else 0):
-            gradients = grad(self.support_loss)(theta, x, y)
+            gradients = grad(self.support_loss)(theta, support)
             if self.settings.order == "first":
                 # Only the gradient is a constant: alpha still learns through the update.
                 gradients = {name: value.detach() for name, value in gradients.items()}
             theta = inner_step(theta, meta.alpha, gradients)
             yield gradients, theta
 
-    def adaptations(self, meta: Meta, x: Tensor, y: Any, steps: int) -> Iterator[Parameters]:
-        """theta before any step, then after each one. x, y: one task's support examples."""
-        yield meta.theta
+    def adaptations(self, meta: Meta, support: Examples, steps: int) -> Iterator[Adapted]:
+        """Before any inner step on one task's support examples, then after each one."""
+        yield self.adapted(meta.theta, support)
         if not self.adapts:
-            yield from repeat(meta.theta, steps)
-        for _, theta in self.descent(meta, x, y, steps):
-            yield theta
+            yield from repeat(self.adapted(meta.theta, support), steps)
+        for _, theta in self.inner_steps(meta, support, steps):
+            yield self.adapted(theta, support)
 
-    def adapt(self, meta: Meta, x: Tensor, y: Any, steps: int = 1) -> Parameters:
-        """theta after `steps` inner steps on one task's support examples."""
-        *_, theta = self.adaptations(meta, x, y, steps)
-        return theta
+    def adapt(self, meta: Meta, support: Examples, steps: int = 1) -> Adapted:
+        """`steps` inner steps on one task's support examples."""
+        *_, adapted = self.adaptations(meta, support, steps)
+        return adapted
 
-    def predict(self, theta: Parameters, query_x: Tensor, support_x: Tensor) -> Tensor:
-        """Outputs [query, outputs] of the adapted network."""
-        return self.network(theta, query_x, support_x)
+    def adapted(self, theta: Parameters, support: Examples) -> Adapted:
+        """theta with what else predictions need of the support examples."""
+        return Adapted(theta, {"x": support.x} if self.network.normalises_by_support else {})
 
-    def query_loss(self, theta: Parameters, task: Batch) -> Tensor:
-        """One task's term of the meta-objective: the loss on its query examples. theta: adapted to it."""
-        return self.objective.loss(self.predict(theta, task.query_x, task.support_x), task.query_y)
+    def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
+        """Outputs [query, outputs] for query examples."""
+        return self.network(adapted.theta, x, adapted.support.get("x"))
+
+    def query_loss(self, adapted: Adapted, task: Batch) -> Tensor:
+        """One task's term of the meta-objective: the loss on its query examples."""
+        return self.objective.loss(self.predict(adapted, task.query_x), task.query_y)

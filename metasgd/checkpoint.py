@@ -8,7 +8,6 @@ whole file or none.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import NETWORKS, LearnerSettings
 from metasgd.errors import CheckpointError
+from metasgd.files import write_atomically
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "checkpoint.json"
@@ -50,9 +50,7 @@ def load_checkpoint(folder: Path) -> tuple[Learner, Meta, dict[str, Any]]:
     shapes are not those of the architecture in checkpoint.json.
     """
     learner, about = _load_learner(folder / ABOUT)
-    meta = unpack(read_tensors(folder / WEIGHTS))
-    _require_fit(learner, meta, folder / WEIGHTS)
-    return learner, meta, about
+    return learner, _fitted(learner, read_tensors(folder / WEIGHTS), folder / WEIGHTS), about
 
 
 def pack(meta: Meta, prefix: str = "") -> dict[str, Tensor]:
@@ -76,25 +74,13 @@ def unpack(tensors: Mapping[str, Tensor], prefix: str = "") -> Meta:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
+    """By name, in the names' order: safetensors gives them in another one in every process."""
     try:
-        return load(path.read_bytes())
+        return dict(sorted(load(path.read_bytes()).items()))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint's tensors") from None
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """The whole content or nothing: a temporary file in the same folder, flushed, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
@@ -122,9 +108,9 @@ def _settings(kind: type[T], document: Mapping[str, Any]) -> T:
     )
 
 
-def _require_fit(learner: Learner, meta: Meta, path: Path) -> None:
+def _fitted(learner: Learner, found: Mapping[str, Tensor], path: Path) -> Meta:
+    """(theta, alpha) in the order of the network's layers."""
     expected = pack(learner.initial(torch.Generator()))
-    found = pack(meta)
     for name in sorted(expected.keys() | found.keys()):
         wanted = tuple(expected[name].shape) if name in expected else "absent"
         given = tuple(found[name].shape) if name in found else "absent"
@@ -132,3 +118,4 @@ def _require_fit(learner: Learner, meta: Meta, path: Path) -> None:
             raise CheckpointError(
                 f"{path}: {name} is {given}; expected {wanted} by {ABOUT}: another architecture?"
             )
+    return unpack({name: found[name] for name in expected})

@@ -34,7 +34,7 @@ def _require_positive(settings: object, key: str) -> None:
 
 
 def _require_known(settings: object) -> None:
-    """A checkpoint's JSON and Gymnasium's keywords are read without pydantic."""
+    """pydantic checks literals itself; a checkpoint's JSON and Gymnasium's keywords come without it."""
     for key, known in get_type_hints(type(settings)).items():
         if get_origin(known) is Literal:
             value, allowed = getattr(settings, key), get_args(known)
@@ -42,9 +42,19 @@ def _require_known(settings: object) -> None:
 
 
 class Settings:
-    """Base of the settings: unknown keys and mistyped values are refused, not converted."""
+    """Base of the settings: unknown keys and mistyped values are refused, not converted.
+
+    Impossible values raise ValueError, whoever makes the settings: pydantic, a checkpoint's JSON, Gymnasium.
+    """
 
     __pydantic_config__: Mapping[str, Any] = {"extra": "forbid", "strict": True}
+
+    def __post_init__(self) -> None:
+        _require_known(self)
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError for what the types cannot say."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class SinusoidSettings(Settings):
     phase: tuple[float, float]
     interval: tuple[float, float]
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _require_counts(self, "shots", "queries")
         for key in ("amplitude", "frequency", "phase", "interval"):
             _require_range(key, getattr(self, key))
@@ -72,7 +82,7 @@ class EpisodeSettings(Settings):
     shots: int
     queries: int
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _require(self.ways >= 2, "ways", self.ways, "at least 2")
         _require_counts(self, "shots", "queries")
 
@@ -107,8 +117,7 @@ class NavigationSettings(Settings):
     reward: Literal["distance", "squared"]
     discount: float
 
-    def __post_init__(self) -> None:
-        _require_known(self)
+    def check(self) -> None:
         _require_counts(self, "shots", "queries", "horizon")
         for key in ("goal", "start"):
             _require_range(key, getattr(self, key))
@@ -129,7 +138,7 @@ class MlpSettings(Settings):
     kind: Literal["mlp"]
     hidden: tuple[int, ...]
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
 
 
@@ -150,7 +159,7 @@ class ConvNetSettings(Settings):
     extra: int
     transductive: bool
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _require_counts(self, "blocks", "filters")
         _require(self.extra >= 0, "extra", self.extra, "a width, or 0 for none")
 
@@ -170,7 +179,7 @@ class PolicySettings(Settings):
     std: float
     least_std: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
         for key in ("std", "least_std"):
             _require_positive(self, key)
@@ -205,8 +214,7 @@ class LearnerSettings(Settings):
     test_steps: int
     trained: bool
 
-    def __post_init__(self) -> None:
-        _require_known(self)
+    def check(self) -> None:
         _require_range("start", self.start)
         for layer, bounds in self.layers.items():
             _require_range(f"layers.{layer}", bounds)
@@ -257,7 +265,7 @@ class TrainingSettings(Settings):
     compile_from: int
     device: Literal["cpu", "cuda", "auto"]
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
         even = self.chunk == 0 or (self.chunk > 0 and self.meta_batch % self.chunk == 0)
         _require(even, "chunk", self.chunk, f"a divisor of meta_batch ({self.meta_batch}), or 0")
@@ -278,14 +286,14 @@ class TrpoSettings(Settings):
     estimator: "dice" carries the sampling term in the outer gradient, "plain" leaves it out;
     decay: of the influence of earlier actions, per time step, in "dice": 1 is unbiased, less has less
         variance; see `metasgd.policy_gradient.surrogate_loss`.
-    divergence: bound on the mean KL divergence between the adapted policies before and after.
+    max_kl: bound on the mean KL divergence between the adapted policies before and after.
     schedule: of that bound: "constant", or "cosine" down to zero over the iterations.
     conjugate_gradients: iterations that solve for the natural gradient.
     fisher_trajectories: of each task, that estimate the Fisher information: the metric of the step,
         whose gradient and constraint are always taken over all.
     damping: multiple of the identity that is added to the Fisher information.
     backtracks: steps that the line search tries,
-    shrink: each this much shorter than the one before.
+    backtrack_ratio: each this much shorter than the one before.
     The others are those of `TrainingSettings`.
     """
 
@@ -295,23 +303,24 @@ class TrpoSettings(Settings):
     discount: float
     estimator: Estimator
     decay: float
-    divergence: float
+    max_kl: float
     schedule: Literal["constant", "cosine"]
     conjugate_gradients: int
     fisher_trajectories: int
     damping: float
     backtracks: int
-    shrink: float
+    backtrack_ratio: float
     validate_every: int
     select: Literal["best", "last"]
     threads: int
     device: Literal["cpu", "cuda", "auto"]
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         counts = ("iterations", "meta_batch", "conjugate_gradients", "backtracks", "validate_every")
         _require_counts(self, *counts, "threads", "fisher_trajectories")
-        _require_positive(self, "divergence")
+        _require_positive(self, "max_kl")
         _require(self.damping >= 0, "damping", self.damping, "at least 0")
         for key in ("discount", "decay"):
             _require(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a number from 0 to 1")
-        _require(0 < self.shrink < 1, "shrink", self.shrink, "a number between 0 and 1")
+        ratio = self.backtrack_ratio
+        _require(0 < ratio < 1, "backtrack_ratio", ratio, "a number between 0 and 1")

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
-from metasgd.meta_gradient import MetaGradient, adjoint, divided, meta_gradient, plus
+from metasgd.meta_gradient import MetaGradient, adjoint, mean_over_tasks, meta_gradient
 from metasgd.tasks import Batch
+from metasgd.trees import add
 
 # Numbers in the examples of the tasks that are worked on at once. A CPU's should stay near its caches:
 # inside the network, the patches of a picture are some fifty times its size.
@@ -110,8 +111,8 @@ def in_pieces(gradient: MetaGradient, chunk: int, threads: int = 1) -> MetaGradi
         found = spread(partial(gradient, meta), pieces)
         total, loss = next(found)
         for piece, piece_loss in found:
-            total, loss = Meta(*map(plus, total, piece)), loss + piece_loss
-        return divided(total, len(pieces)), loss / len(pieces)
+            total, loss = Meta(*map(add, total, piece)), loss + piece_loss
+        return mean_over_tasks(total, len(pieces)), loss / len(pieces)
 
     return whole
 

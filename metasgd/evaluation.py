@@ -19,8 +19,7 @@ def score(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
     """
 
     def task_scores(task: Batch) -> Tensor:
-        stages = learner.adaptations(meta, task.support_x, task.support_y, steps)
-        outputs = [learner.predict(theta, task.query_x, task.support_x) for theta in stages]
+        outputs = _task_outputs(learner, meta, task, steps)
         return torch.stack([learner.objective.score(output, task.query_y) for output in outputs])
 
     device = next(iter(meta.theta.values())).device
@@ -32,11 +31,11 @@ def score(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
 
 def predictions(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
     """Outputs [tasks, steps + 1, query, outputs] on the query examples, before and after each step."""
-
-    def task_outputs(task: Batch) -> Tensor:
-        stages = learner.adaptations(meta, task.support_x, task.support_y, steps)
-        return torch.stack([learner.predict(theta, task.query_x, task.support_x) for theta in stages])
-
     with torch.no_grad():
-        result: Tensor = vmap(task_outputs)(batch)
+        result: Tensor = vmap(lambda task: torch.stack(_task_outputs(learner, meta, task, steps)))(batch)
     return result
+
+
+def _task_outputs(learner: Learner, meta: Meta, task: Batch, steps: int) -> list[Tensor]:
+    stages = learner.adaptations(meta, task.support, steps)
+    return [learner.predict(adapted, task.query_x) for adapted in stages]

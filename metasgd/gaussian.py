@@ -19,7 +19,7 @@ def log_density(parameters: Tensor, actions: Tensor) -> Tensor:
     return -(0.5 * squares + log_std).sum(dim=-1) - 0.5 * math.log(2 * math.pi) * actions.shape[-1]
 
 
-def divergence(old: Tensor, new: Tensor) -> Tensor:
+def kl_divergence(old: Tensor, new: Tensor) -> Tensor:
     """Kullback-Leibler divergence KL(old || new), [...]."""
     old_mean, old_log_std = old.chunk(2, dim=-1)
     mean, log_std = new.chunk(2, dim=-1)

@@ -9,8 +9,9 @@ import torch
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings, TrpoSettings
-from metasgd.errors import DivergedError
+from metasgd.errors import DivergedError, InputError
 from metasgd.seeds import generator
+from metasgd.trees import copy
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class TrainingState:
 
     @staticmethod
     def start(learner: Learner, seed: int, device: torch.device) -> "TrainingState":
-        meta = copy(learner.initial(generator(seed, "theta")), device)
-        return TrainingState(meta, None, generator(seed, "tasks"), best=copy(meta))
+        meta = copied(learner.initial(generator(seed, "theta")), device)
+        return TrainingState(meta, None, generator(seed, "tasks"), best=copied(meta))
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,17 @@ Validate = Callable[[Meta], float]
 Watch = Callable[[Point], None]
 
 
-def copy(meta: Meta, device: torch.device | None = None) -> Meta:
-    """The same numbers in tensors of their own."""
-    return Meta(*({name: value.to(device, copy=True) for name, value in part.items()} for part in meta))
+def copied(meta: Meta, device: torch.device | None = None) -> Meta:
+    return Meta(copy(meta.theta, device), copy(meta.alpha, device))
 
 
 def pick_device(name: str) -> torch.device:
+    """ "cpu", "cuda", or "auto" for CUDA where there is any. Raises InputError for an absent GPU."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise InputError("train.device is 'cuda', and torch finds no GPU here; expected 'auto' or 'cpu'")
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if available else "cpu"
     return torch.device(name)
 
 
@@ -168,4 +172,4 @@ def _choose(
 ) -> None:
     """Keep the current (theta, alpha) if it is the one to keep so far."""
     if settings.select == "last" or learner.objective.better(score, state.best_score):
-        state.best, state.best_iteration, state.best_score = copy(state.meta), state.iteration, score
+        state.best, state.best_iteration, state.best_score = copied(state.meta), state.iteration, score

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, jvp, vjp, vmap
 
 from metasgd.adaptation import Learner, Meta, inner_step
-from metasgd.networks import Parameters
-from metasgd.tasks import Batch
+from metasgd.tasks import Batch, Examples
+from metasgd.trees import Parameters, add, divide, sum_over_tasks
 
 MetaGradient = Callable[[Meta, Batch], tuple[Meta, Tensor]]
 
@@ -27,8 +27,7 @@ def meta_gradient(learner: Learner) -> MetaGradient:
 
     def meta_loss(meta: Meta, batch: Batch) -> Tensor:
         def one(task: Batch) -> Tensor:
-            theta = learner.adapt(meta, task.support_x, task.support_y, learner.settings.steps)
-            return learner.query_loss(theta, task)
+            return learner.query_loss(learner.adapt(meta, task.support, learner.settings.steps), task)
 
         return vmap(one)(batch).mean()
 
@@ -41,61 +40,67 @@ def adjoint(learner: Learner) -> MetaGradient:
     _load_forward_mode()
 
     def gradient(meta: Meta, batch: Batch) -> tuple[Meta, Tensor]:
-        x, y = batch.support_x, batch.support_y
-        steps = vmap(lambda x, y: list(learner.descent(meta, x, y, learner.settings.steps)))(x, y)
+        support, count = batch.support, learner.settings.steps
+        steps = vmap(lambda task: list(learner.inner_steps(meta, task, count)))(support)
         thetas = [meta.theta, *(theta for _, theta in steps)]
-        push, losses = _query(learner, thetas[-1], batch, shared=not steps)
-        toward_alpha = {name: torch.zeros_like(value) for name, value in meta.alpha.items()}
+        by_theta, losses = _query_gradient(learner, thetas[-1], batch, shared=not steps)
+        by_alpha = {name: torch.zeros_like(value) for name, value in meta.alpha.items()}
         for number in reversed(range(len(steps))):
             shared = number == 0  # all tasks start at the same theta
-            pull = vmap(partial(_pull, meta.alpha), in_dims=(None if shared else 0, 0, 0))
-            push, pushed_alpha, direction = pull(thetas[number], steps[number][0], push)
+            vjps = vmap(partial(_inner_step_vjp, meta.alpha), in_dims=(None if shared else 0, 0, 0))
+            by_theta, step_by_alpha, by_gradient = vjps(thetas[number], steps[number][0], by_theta)
             if shared:
-                push = _summed(push)
-            toward_alpha = plus(toward_alpha, _summed(pushed_alpha))
+                by_theta = sum_over_tasks(by_theta)
+            by_alpha = add(by_alpha, sum_over_tasks(step_by_alpha))
             if learner.settings.order == "second":
-                push = plus(push, _hessian_product(learner, thetas[number], direction, x, y, shared))
-        return divided(Meta(push, toward_alpha), len(x)), losses.mean()
+                product = _hessian_product(learner, thetas[number], by_gradient, support, shared)
+                by_theta = add(by_theta, product)
+        return mean_over_tasks(Meta(by_theta, by_alpha), len(support.x)), losses.mean()
 
     return gradient
 
 
-def _query(learner: Learner, theta: Parameters, batch: Batch, shared: bool) -> tuple[Parameters, Tensor]:
+def _query_gradient(
+    learner: Learner, theta: Parameters, batch: Batch, shared: bool
+) -> tuple[Parameters, Tensor]:
     """Derivatives of every task's query loss by its theta, and the losses [tasks].
 
     shared: whether all tasks have the same theta; then the derivatives are summed.
     """
+
+    def loss(theta: Parameters, task: Batch) -> Tensor:
+        return learner.query_loss(learner.adapted(theta, task.support), task)
+
     in_dims = (None if shared else 0, 0)
-    derivatives, losses = vmap(grad_and_value(learner.query_loss), in_dims=in_dims)(theta, batch)
-    return _summed(derivatives) if shared else derivatives, losses
+    derivatives, losses = vmap(grad_and_value(loss), in_dims=in_dims)(theta, batch)
+    return sum_over_tasks(derivatives) if shared else derivatives, losses
 
 
-def _pull(
-    alpha: Parameters, theta: Parameters, slope: Parameters, push: Parameters
+def _inner_step_vjp(
+    alpha: Parameters, theta: Parameters, gradients: Parameters, cotangent: Parameters
 ) -> tuple[Parameters, Parameters, Parameters]:
-    """The adjoint of one inner step: the loss's derivatives by what it was made of.
+    """The loss's derivatives by theta before an inner step, by alpha and by the inner gradient.
 
-    push: its derivative by theta after the step; the results by theta before, by alpha and by the slope.
+    cotangent: its derivative by theta after the step.
     """
-    pull = vjp(inner_step, theta, alpha, slope)[1]
-    before: tuple[Parameters, Parameters, Parameters] = pull(push)
+    before: tuple[Parameters, Parameters, Parameters] = vjp(inner_step, theta, alpha, gradients)[1](cotangent)
     return before
 
 
 def _hessian_product(
-    learner: Learner, theta: Parameters, direction: Parameters, x: Tensor, y: Tensor, shared: bool
+    learner: Learner, theta: Parameters, tangent: Parameters, support: Examples, shared: bool
 ) -> Parameters:
-    """Every task's support Hessian at theta, times its direction; summed over tasks where theta is shared.
+    """Every task's support Hessian at theta, times its tangent; summed over tasks where theta is shared.
 
-    Reverse mode over forward mode: the derivative of the slopes along the directions.
+    Reverse mode over forward mode: the gradient of the directional derivatives.
     """
 
-    def slope(theta: Parameters, direction: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        along: Tensor = jvp(lambda at: learner.support_loss(at, x, y), (theta,), (direction,))[1]
+    def directional(theta: Parameters, tangent: Parameters, support: Examples) -> Tensor:
+        along: Tensor = jvp(lambda at: learner.support_loss(at, support), (theta,), (tangent,))[1]
         return along
 
-    slopes = vmap(slope, in_dims=(None if shared else 0, 0, 0, 0))
-    product: Parameters = grad(lambda at: slopes(at, direction, x, y).sum())(theta)
+    derivatives = vmap(directional, in_dims=(None if shared else 0, 0, 0))
+    product: Parameters = grad(lambda at: derivatives(at, tangent, support).sum())(theta)
     return product
 
 
@@ -107,13 +112,5 @@ def _load_forward_mode() -> None:
         jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
-def plus(one: Parameters, other: Parameters) -> Parameters:
-    return {name: value + other[name] for name, value in one.items()}
-
-
-def _summed(parameters: Parameters) -> Parameters:
-    return {name: value.sum(0) for name, value in parameters.items()}
-
-
-def divided(meta: Meta, count: int) -> Meta:
-    return Meta(*({name: value / count for name, value in part.items()} for part in meta))
+def mean_over_tasks(total: Meta, count: int) -> Meta:
+    return Meta(divide(total.theta, count), divide(total.alpha, count))

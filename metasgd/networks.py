@@ -16,14 +16,18 @@ from torch import Tensor
 
 from metasgd.configuration import ConvNetSettings, MlpSettings, NetworkSettings, PolicySettings
 from metasgd.errors import InputError
-
-Parameters = dict[str, Tensor]
+from metasgd.trees import Parameters
 
 
 class Network(Protocol):
     @property
     def vectorises(self) -> bool:
         """Whether it runs well under `vmap` over many tasks' theta; else they go one after the other."""
+        ...
+
+    @property
+    def normalises_by_support(self) -> bool:
+        """Whether query examples are normalised by the statistics of the support examples."""
         ...
 
     def initial(self, generator: torch.Generator) -> Parameters:
@@ -33,8 +37,7 @@ class Network(Protocol):
     def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
         """Outputs [examples, outputs] for x [examples, *input_shape].
 
-        support_x: given when x are query examples; a network that normalises with batch
-            statistics and is not transductive takes them from these.
+        support_x: for query examples of a network that normalises by them.
         """
         ...
 
@@ -80,6 +83,7 @@ class Mlp:
     outputs: int
     multiply: Callable[[Tensor, Tensor], Tensor] = torch.matmul
     vectorises: ClassVar[bool] = True
+    normalises_by_support: ClassVar[bool] = False
 
     def initial(self, generator: torch.Generator) -> Parameters:
         widths = (self.inputs, *self.hidden, self.outputs)
@@ -114,6 +118,7 @@ class Policy:
     settings: PolicySettings
     mean: Mlp
     vectorises: ClassVar[bool] = True
+    normalises_by_support: ClassVar[bool] = False
 
     def initial(self, generator: torch.Generator) -> Parameters:
         theta = self.mean.initial(generator)
@@ -152,6 +157,10 @@ class ConvNet:
     def vectorises(self) -> bool:
         return self.strided
 
+    @property
+    def normalises_by_support(self) -> bool:
+        return not self.settings.transductive
+
     def initial(self, generator: torch.Generator) -> Parameters:
         channels, height, width = self.input_shape
         filters = self.settings.filters
@@ -171,18 +180,18 @@ class ConvNet:
         return theta
 
     def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
-        if support_x is None or self.settings.transductive:
+        if support_x is None:
             return self._forward(theta, x, len(x))
-        # The support pictures go along, in front, to lend their statistics.
+        # The support pictures go along, in front, for their statistics.
         return self._forward(theta, torch.cat([support_x, x]), len(support_x))[len(support_x) :]
 
-    def _forward(self, theta: Parameters, x: Tensor, lenders: int) -> Tensor:
-        """lenders: the first examples, whose statistics normalise all."""
+    def _forward(self, theta: Parameters, x: Tensor, measured: int) -> Tensor:
+        """measured: the number of examples, at the front, whose statistics normalise all."""
         x = x.permute(0, 2, 3, 1)
         for block in range(self.settings.blocks):
             # No bias: batch norm takes the mean away right after.
             x = self._convolved(x, theta[f"conv{block}.weight"])
-            x = _batch_norm(x, lenders, theta[f"norm{block}.scale"], theta[f"norm{block}.shift"]).relu()
+            x = _batch_norm(x, measured, theta[f"norm{block}.scale"], theta[f"norm{block}.shift"]).relu()
             x = x if self.strided else _max_pool(x)
         x = x.flatten(1)
         if self.settings.extra:
@@ -221,22 +230,22 @@ def _shifted(x: Tensor, dim: int, by: int) -> Tensor:
     return F.pad(x, [0, 0] * (x.ndim - 1 - dim) + [by, -by])
 
 
-def _batch_norm(x: Tensor, lenders: int, scale: Tensor, shift: Tensor) -> Tensor:
-    """Batch norm of [n, h, w, c] by the statistics of the first `lenders` examples; scale, shift: [c].
+def _batch_norm(x: Tensor, measured: int, scale: Tensor, shift: Tensor) -> Tensor:
+    """Batch norm of [n, h, w, c] by the statistics of the first `measured` examples; scale, shift: [c].
 
     Sums go over each example first, and broadcasts, whose adjoints are sums, over the examples first: so
     every sum has rows that fit a cache and can be shared out among cores.
     """
 
-    def everywhere(value: Tensor) -> Tensor:
+    def broadcast(value: Tensor) -> Tensor:
         return value.expand(len(x), -1)[:, None, None]
 
     def mean(x: Tensor) -> Tensor:
-        return x[:lenders].mean(dim=(1, 2)).mean(dim=0)
+        return x[:measured].mean(dim=(1, 2)).mean(dim=0)
 
-    centred = x - everywhere(mean(x))
+    centred = x - broadcast(mean(x))
     factor = scale * torch.rsqrt(mean(centred.square()) + 1e-5)
-    return centred * everywhere(factor) + everywhere(shift)
+    return centred * broadcast(factor) + broadcast(shift)
 
 
 def _max_pool(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from metasgd.meta_gradient import MetaGradient
 from metasgd.tasks import Batch
 
 
-class Descent(Protocol):
+class OuterSteps(Protocol):
     def __call__(self, meta: Meta, batches: Iterable[Batch], rates: Tensor) -> Tensor:
         """Move theta, alpha and Adam's state, in place, by an iteration for every meta-batch.
 
@@ -42,7 +42,7 @@ def rates(adam: torch.optim.Adam, settings: TrainingSettings, iterations: range)
 
 
 class OneByOne:
-    """A call of the gradient, and one of Adam, for every iteration. Implements `Descent`."""
+    """A call of the gradient, and one of Adam, for every iteration. Implements `OuterSteps`."""
 
     def __init__(
         self, learner: Learner, gradient: MetaGradient, settings: TrainingSettings, adam: torch.optim.Adam

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.loop import Resume, TrainingState, pick_device
 from metasgd.meta_gradient import MetaGradient
 from metasgd.resume import from_bytes, to_bytes
 from metasgd.tasks import Batch
+from metasgd.trees import flatten, unflatten
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,9 @@ class Workers:
         def whole(meta: Meta, batch: Batch) -> tuple[Meta, Tensor]:
             found, loss = gradient(meta, Batch(*(tensor.chunk(self.count)[self.rank] for tensor in batch)))
             values = [*learner.learned(found), loss]
-            sums = parameters_to_vector(values)  # one message for all of them
+            sums = flatten(values)  # one message for all of them
             dist.all_reduce(sums)
-            means = [torch.empty_like(value) for value in values]
-            vector_to_parameters(sums / self.count, means)
+            means = unflatten(sums / self.count, [value.shape for value in values])
             return learner.with_learned(found, means[:-1]), means[-1]
 
         return whole
@@ -89,7 +88,7 @@ def _broadcast(content: bytes, like: Meta) -> bytes:
     if content:
         buffer.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
     dist.broadcast(buffer, 0)
-    return bytes(buffer.tolist())
+    return buffer.cpu().numpy().tobytes()
 
 
 @contextmanager

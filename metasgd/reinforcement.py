@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from metasgd import gaussian
-from metasgd.adaptation import Learner, Meta
+from metasgd.adaptation import Adapted, Learner, Meta
 from metasgd.configuration import TrpoSettings
 from metasgd.loop import (
     NotFiniteError,
@@ -30,9 +30,11 @@ from metasgd.loop import (
     run,
     scheduled,
 )
-from metasgd.policy_adaptation import adapt, collect, evidence, shared, to_device
+from metasgd.policy_adaptation import Environments, adapt, collect, evidence, start
 from metasgd.policy_gradient import Experience, experience, policy_gradient_loss
 from metasgd.rollouts import Dynamics, Trajectories
+from metasgd.tasks import Examples
+from metasgd.trees import flatten, unflatten
 from metasgd.trpo import LineSearch, Product, jacobian, line_search, natural_step
 
 
@@ -62,7 +64,7 @@ def meta_train_policy(
         measured = [_iterate(learner, dynamics, settings, state, shots, queries) for _ in range(iterations)]
         return {name: sum(values[name] for values in measured) / iterations for name in measured[0]}
 
-    advice = "train.divergence or start of alpha"
+    advice = "train.max_kl or start of alpha"
     return run(
         learner, settings, state, advance, validate, watch=watch, resume=resume, compiled=False, advice=advice
     )
@@ -79,29 +81,29 @@ def _iterate(
 ) -> dict[str, float]:
     """One iteration of Algorithm 2, and what it measured."""
     device = next(iter(state.meta.theta.values())).device
-    tasks = to_device(dynamics.sample(settings.meta_batch, state.tasks), device)
-    thetas = shared(state.meta.theta, settings.meta_batch)
+    environments = Environments(dynamics, dynamics.sample(settings.meta_batch, state.tasks)).to(device)
+    policies = start(state.meta, settings.meta_batch)
     supports = []
     for _ in range(learner.settings.steps):
-        supports.append(collect(learner, thetas, dynamics, tasks, shots, state.tasks))
-        thetas = adapt(learner, thetas, state.meta.alpha, supports[-1])
-    query = collect(learner, thetas, dynamics, tasks, queries, state.tasks)
-    bound = settings.divergence * scheduled(settings, state.iteration)
+        supports.append(collect(learner, policies, environments, shots, state.tasks))
+        policies = adapt(learner, policies, state.meta.alpha, supports[-1])
+    query = collect(learner, policies, environments, queries, state.tasks)
+    bound = settings.max_kl * scheduled(settings, state.iteration)
     state.iteration += 1
-    found = outer_step(learner, state.meta, supports, query, replace(settings, divergence=bound))
+    found = outer_step(learner, state.meta, supports, query, replace(settings, max_kl=bound))
     if not found.step.isfinite().all():
         raise NotFiniteError("natural gradient", state.iteration, float("nan"))
     learned = learner.learned(state.meta)
-    for tensor, change in zip(learned, _split(found.step, learned), strict=True):
+    for tensor, change in zip(learned, unflatten(found.step, _shapes(learned)), strict=True):
         tensor.add_(change)
     return {
         **_summary("return_before", supports[0]),
         **_summary("return_after", query),
-        "divergence": found.divergence,
+        "kl": found.kl,
         "line_search_trials": float(found.trials),
         "accepted": float(found.accepted),
         "log_std": float(state.meta.theta["log_std"].mean()),
-        "log_std_after": float(thetas["log_std"].mean()),
+        "log_std_after": float(policies.theta["log_std"].mean()),
     }
 
 
@@ -127,7 +129,7 @@ def outer_step(
     seen, taken = query.observations, experience(query, settings.discount)
     policies = AdaptedPolicies(_outer(learner, settings), meta, inner, seen)
     weights = taken.weights / len(taken.weights)
-    here = torch.cat([tensor.flatten() for tensor in learner.learned(meta)]).requires_grad_()
+    here = flatten(learner.learned(meta)).requires_grad_()
 
     def loss(parameters: Tensor, old: Tensor) -> Tensor:
         densities, old_densities = (gaussian.log_density(p, taken.actions) for p in (parameters, old))
@@ -136,21 +138,21 @@ def outer_step(
     with torch.enable_grad():
         parameters = policies(here)
         old = parameters.detach()
-        start = loss(parameters, old)
-        (gradient,) = torch.autograd.grad(start, here)
+        first = loss(parameters, old)
+        (gradient,) = torch.autograd.grad(first, here)
 
     def evaluate(step: Tensor) -> tuple[Tensor, Tensor]:
         parameters = policies(here + step)
-        return loss(parameters, old), (gaussian.divergence(old, parameters) * weights).sum()
+        return loss(parameters, old), (gaussian.kl_divergence(old, parameters) * weights).sum()
 
     metric = _fisher(policies, taken, here, settings)
     with torch.no_grad():
-        step = natural_step(metric, gradient, settings.divergence, settings.conjugate_gradients)
+        step = natural_step(metric, gradient, settings.max_kl, settings.conjugate_gradients)
         if not step.isfinite().all():
             # The line search would refuse it, and go on from where it stands.
-            return LineSearch(step, False, 0, float(start), math.nan)
+            return LineSearch(step, False, 0, float(first), math.nan)
         return line_search(
-            evaluate, step, float(start), settings.divergence, settings.backtracks, settings.shrink
+            evaluate, step, float(first), settings.max_kl, settings.backtracks, settings.backtrack_ratio
         )
 
 
@@ -163,27 +165,22 @@ class AdaptedPolicies:
 
     learner: Learner
     meta: Meta
-    inner: Sequence[tuple[Tensor, Experience]]
+    inner: Sequence[Examples]
     observations: Tensor
 
     def __call__(self, vector: Tensor) -> Tensor:
         """`metasgd.gaussian` parameters [tasks, trajectories, time, 2 * actions]."""
         like = self.learner.learned(self.meta)
-        theta, alpha = self.learner.with_learned(self.meta, _split(vector, like))
+        theta, alpha = self.learner.with_learned(self.meta, unflatten(vector, _shapes(like)))
 
-        def one(inner: Sequence[tuple[Tensor, Experience]], observations: Tensor) -> Tensor:
-            adapted = theta
-            for x, y in inner:
-                adapted = self.learner.adapt(Meta(adapted, alpha), x, y)
-            return self.learner.network(adapted, observations)
+        def one(inner: Sequence[Examples], observations: Tensor) -> Tensor:
+            adapted = Adapted(theta, {})
+            for support in inner:
+                adapted = self.learner.adapt(Meta(adapted.theta, alpha), support)
+            return self.learner.predict(adapted, observations)
 
         parameters: Tensor = vmap(one)(self.inner, self.observations)
         return parameters
-
-    def first(self, trajectories: int) -> "AdaptedPolicies":
-        """The same on the first trajectories of every task."""
-        inner = [(x[:, :trajectories], y.first(trajectories)) for x, y in self.inner]
-        return AdaptedPolicies(self.learner, self.meta, inner, self.observations[:, :trajectories])
 
 
 def _outer(learner: Learner, settings: TrpoSettings) -> Learner:
@@ -193,18 +190,21 @@ def _outer(learner: Learner, settings: TrpoSettings) -> Learner:
 
 
 def _fisher(policies: AdaptedPolicies, taken: Experience, here: Tensor, settings: TrpoSettings) -> Product:
-    """Products with the Fisher information of the adapted policies, in the learned tensors."""
+    """Products with the Fisher information of the adapted policies, in the learned tensors.
+
+    It is estimated where the first trajectories went; the policies are those that the gradient is of.
+    """
     count = settings.fisher_trajectories
     weights = taken.first(count).weights / len(taken.weights)
-    parameters, push, pull = jacobian(policies.first(count), here)
+    some = replace(policies, observations=policies.observations[:, :count])
+    parameters, jvp, vjp = jacobian(some, here)
 
     def product(vector: Tensor) -> Tensor:
-        image = gaussian.fisher_product(parameters, push(vector)) * weights.unsqueeze(-1)
-        return pull(image) + settings.damping * vector
+        image = gaussian.fisher_product(parameters, jvp(vector)) * weights.unsqueeze(-1)
+        return vjp(image) + settings.damping * vector
 
     return product
 
 
-def _split(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    parts = torch.split(vector, [tensor.numel() for tensor in like])
-    return [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+def _shapes(tensors: Sequence[Tensor]) -> list[torch.Size]:
+    return [tensor.shape for tensor in tensors]

@@ -1,6 +1,5 @@
 """The whole state of a training as one safetensors file, so that an interrupted run continues bit for bit."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,8 +12,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from metasgd.adaptation import Meta
-from metasgd.checkpoint import pack, unpack, write_atomically
+from metasgd.checkpoint import pack, unpack
+from metasgd.digests import tensors_digest
 from metasgd.errors import CheckpointError
+from metasgd.files import write_atomically
 from metasgd.loop import Point, TrainingState
 
 TEXT, DIGEST = "text", "digest"  # tensors of bytes: JSON, and the SHA-256 of all the others
@@ -94,9 +95,9 @@ def to_bytes(state: TrainingState, identity: str, about: Mapping[str, Any] | Non
         **pack(state.best, "best/"),
         **{f"adam/{index}/{key}": value for index, slots in adam.items() for key, value in slots.items()},
         "tasks": state.tasks.get_state(),
-        TEXT: _bytes(json.dumps(text).encode()),
+        TEXT: _tensor(json.dumps(text).encode()),
     }
-    return save({**tensors, DIGEST: _bytes(_digest(tensors))})
+    return save({**tensors, DIGEST: _tensor(tensors_digest(tensors).encode())})
 
 
 def from_bytes(content: bytes, identity: str, where: str) -> SavedState:
@@ -110,27 +111,21 @@ def from_bytes(content: bytes, identity: str, where: str) -> SavedState:
         digest = tensors.pop(DIGEST)
     except (SafetensorError, KeyError) as error:
         raise NotWholeError(f"{where}: not a whole resume file ({error})") from None
-    if bytes(digest.tolist()) != _digest(tensors):
+    if _bytes(digest) != tensors_digest(tensors).encode():
         raise NotWholeError(f"{where}: not a whole resume file (its digest differs)")
-    text = json.loads(bytes(tensors.pop(TEXT).tolist()))
+    text = json.loads(_bytes(tensors.pop(TEXT)))
     if text["identity"] != identity:
         raise CheckpointError(f"{where}: the state of run {text['identity']}; expected that of {identity}")
     curve = [Point(**point) for point in text["saved"].pop("curve")]
     return SavedState(curve=curve, tensors=tensors, **text["saved"])
 
 
-def _bytes(content: bytes) -> Tensor:
+def _tensor(content: bytes) -> Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> bytes:
-    """Of names, types, shapes and contents."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.digest()
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.numpy().tobytes()
 
 
 def _overwrite(meta: Meta, saved: Meta) -> None:

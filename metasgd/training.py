@@ -24,10 +24,9 @@ from metasgd.loop import (
     pick_device,
     run,
 )
-from metasgd.networks import Mlp
-from metasgd.outer_step import Descent, OneByOne, build_adam, rates
+from metasgd.outer_step import OneByOne, OuterSteps, build_adam, rates
 from metasgd.parallel import ALONE, Workers
-from metasgd.scanned import Scanned, together
+from metasgd.scanned import Scanned, scans
 from metasgd.tasks import TaskDistribution
 
 
@@ -57,15 +56,15 @@ def meta_train(
     state = TrainingState.start(learner, seed, pick_device(settings.device))
     adam = build_adam(learner, state.meta, settings)
     state.optimiser = adam
-    descend = descent(learner, settings, adam, state.meta, workers)
+    step = outer_steps(learner, settings, adam, state.meta, workers)
 
     def advance(state: TrainingState, iterations: int) -> Mapping[str, float]:
         batches = (distribution.sample(settings.meta_batch, state.tasks) for _ in range(iterations))
-        steps = range(state.iteration, state.iteration + iterations)
-        losses = descend(state.meta, batches, rates(adam, settings, steps))
+        numbers = range(state.iteration, state.iteration + iterations)
+        losses = step(state.meta, batches, rates(adam, settings, numbers))
         if not losses.isfinite().all():
             first = int(losses.isfinite().int().argmin())
-            raise NotFiniteError("meta-loss", steps[first] + 1, float(losses[first]))
+            raise NotFiniteError("meta-loss", numbers[first] + 1, float(losses[first]))
         state.iteration += iterations
         return {"train_loss": float(losses.mean())}
 
@@ -83,21 +82,14 @@ def meta_train(
     )
 
 
-def descent(
+def outer_steps(
     learner: Learner, settings: TrainingSettings, adam: torch.optim.Adam, meta: Meta, workers: Workers = ALONE
-) -> Descent:
+) -> OuterSteps:
     """The fastest way that the declared parameters allow."""
     if not compiles(settings):
         gradient = eager_gradient(learner, settings.chunk)
-    elif _scans(learner, settings, meta, workers):
+    elif workers.count == 1 and scans(learner, settings, meta):
         return Scanned(learner, settings, adam)
     else:
         gradient = compiled_gradient(learner, settings.chunk, settings.threads)
     return OneByOne(learner, workers.share(learner, gradient), settings, adam)
-
-
-def _scans(learner: Learner, settings: TrainingSettings, meta: Meta, workers: Workers) -> bool:
-    """Whether several iterations are one call: on one thread of a CPU, with a network that is small."""
-    on_cpu = next(iter(meta.theta.values())).device.type == "cpu"
-    alone = workers.count == settings.threads == 1
-    return on_cpu and alone and isinstance(learner.network, Mlp) and together(settings) > 1

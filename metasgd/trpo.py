@@ -33,59 +33,59 @@ def conjugate_gradient(
 
 
 def jacobian(function: Product, x: Tensor) -> tuple[Tensor, Product, Product]:
-    """function(x), and products with its Jacobian J there: v -> J v, and u -> J^T u.
+    """function(x), and products with its Jacobian J there: the JVP v -> J v, and the VJP u -> J^T u.
 
     J^T u is linear in u, so its derivative by u is J (Townsend 2017): one graph serves both.
     """
     with torch.enable_grad():
         value = function(x)
-        dual = torch.zeros_like(value, requires_grad=True)
-        (pulled,) = torch.autograd.grad(value, x, dual, create_graph=True)
+        cotangent = torch.zeros_like(value, requires_grad=True)
+        (pullback,) = torch.autograd.grad(value, x, cotangent, create_graph=True)
 
-    def push(vector: Tensor) -> Tensor:
-        return torch.autograd.grad(pulled, dual, vector, retain_graph=True)[0]
+    def jvp(tangent: Tensor) -> Tensor:
+        return torch.autograd.grad(pullback, cotangent, tangent, retain_graph=True)[0]
 
-    def pull(vector: Tensor) -> Tensor:
-        return torch.autograd.grad(value, x, vector, retain_graph=True)[0]
+    def vjp(cotangent: Tensor) -> Tensor:
+        return torch.autograd.grad(value, x, cotangent, retain_graph=True)[0]
 
-    return value.detach(), push, pull
+    return value.detach(), jvp, vjp
 
 
-def natural_step(product: Product, gradient: Tensor, divergence: float, iterations: int) -> Tensor:
+def natural_step(product: Product, gradient: Tensor, max_kl: float, iterations: int) -> Tensor:
     """The step down the gradient, in the metric of `product`, whose length is the KL constraint.
 
-    Half of step^T product(step) is the divergence to second order.
+    Half of step^T product(step) is the KL divergence to second order.
     """
     direction, image = conjugate_gradient(product, -gradient, iterations)
     squared = direction @ image
-    return direction * torch.sqrt(2 * divergence / squared.clamp(min=1e-20))
+    return direction * torch.sqrt(2 * max_kl / squared.clamp(min=1e-20))
 
 
 class LineSearch(NamedTuple):
-    """step: the accepted step, or zero; trials: how many were tried; the loss and divergence there."""
+    """step: the accepted step, or zero; trials: how many were tried; the loss and the KL divergence there."""
 
     step: Tensor
     accepted: bool
     trials: int
     loss: float
-    divergence: float
+    kl: float
 
 
 def line_search(
     evaluate: Callable[[Tensor], tuple[Tensor, Tensor]],
     step: Tensor,
     loss: float,
-    divergence: float,
-    trials: int,
-    shrink: float,
+    max_kl: float,
+    backtracks: int,
+    backtrack_ratio: float,
 ) -> LineSearch:
-    """The longest of step, shrink * step, ... that lowers the loss within the divergence.
+    """The longest of step, backtrack_ratio * step, ... that lowers the loss within the KL constraint.
 
-    evaluate: step -> loss and divergence there. loss: the one to beat. divergence: the constraint.
+    evaluate: step -> loss and KL divergence there. loss: the one to beat.
     """
-    for trial in range(trials):
-        found_loss, found_divergence = (float(value) for value in evaluate(step))
-        if found_loss < loss and found_divergence <= divergence:
-            return LineSearch(step, True, trial + 1, found_loss, found_divergence)
-        step = shrink * step
-    return LineSearch(torch.zeros_like(step), False, trials, loss, 0.0)
+    for trial in range(backtracks):
+        found_loss, found_kl = (float(value) for value in evaluate(step))
+        if found_loss < loss and found_kl <= max_kl:
+            return LineSearch(step, True, trial + 1, found_loss, found_kl)
+        step = backtrack_ratio * step
+    return LineSearch(torch.zeros_like(step), False, backtracks, loss, 0.0)

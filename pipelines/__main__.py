@@ -2,7 +2,7 @@
 
 import argparse
 
-from components.command import run_command
+from components.console.command import run_command
 from pipelines.options import add_lane_options
 
 
@@ -19,21 +19,23 @@ def main() -> None:
         help="steps in this interpreter (the default), or in containers of the image",
     )
     parser.add_argument("--image", help="the containers' image; by default that of this commit")
+    parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
     options = parser.parse_args()
 
     from rich.console import Console
 
-    from pipelines.run import resolve, run_pipeline
+    from pipelines.lanes import resolve
+    from pipelines.local.run import run_pipeline
 
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     if options.runner == "local":
         run_pipeline(experiments, seeds, Console())
         return
 
-    from pipelines.containers import require_image
-    from pipelines.image import reference
+    from pipelines.image import BASE, reference
+    from pipelines.local.containers import require_image
 
-    image = options.image or reference()
+    image = options.image or reference(base=options.base or BASE)
     require_image(image)
     run_pipeline(experiments, seeds, Console(), image)
 

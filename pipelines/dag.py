@@ -13,10 +13,12 @@ from pathlib import Path
 from kfp import compiler, dsl
 from kfp.dsl.pipeline_channel import PipelineChannel
 
+from components.component import LOCAL_IMAGE
+from components.config.parsing import to_json
 from components.evaluate.component import evaluate
 from components.finish.component import finish
-from components.kubeflow import LOCAL_IMAGE
-from components.parameters import Experiment, to_json
+from components.kinds.experiment import Experiment
+from components.kinds.table import KINDS
 from components.preprocess.component import preprocess
 from components.promote.component import promote
 from components.report.component import report
@@ -25,7 +27,7 @@ from components.train.component import train
 from pipelines.pods import Pods
 
 NAME = "metasgd"
-SCORING = {"sinusoid": evaluate, "images": evaluate, "control": rollout}
+SCORING = {"evaluate": evaluate, "rollout": rollout}
 
 
 def compile_pipeline(
@@ -37,7 +39,7 @@ def compile_pipeline(
 ) -> None:
     """Write the pipeline of these lanes as YAML.
 
-    pins: experiment -> the data that its pods download, as JSON (components.preprocess.pinned), where the
+    pins: experiment -> the data that its pods download, as JSON (components.datasets.pinned), where the
         data are not at hand.
     """
     compiler.Compiler().compile(_pipeline(experiments, seeds, pods, pins or {}), str(package))
@@ -83,8 +85,8 @@ def _lane(
         trained = named(train(parameters=parameters, episodes=episodes.output), "train")
     # A Collected each: kfp changes one that it has wired.
     to_score, to_promote = (dsl.Collected(trained.outputs["checkpoint"]) for _ in range(2))
-    score = SCORING[experiment.kind]
-    scored = named(score(checkpoints=to_score, episodes=episodes.output), score.name)
+    step = KINDS[experiment.kind].scored_by
+    scored = named(SCORING[step](checkpoints=to_score, episodes=episodes.output), step)
     decided = named(
         promote(
             experiment=name,
@@ -105,7 +107,7 @@ def _lane(
 
 def steps(kind: str) -> tuple[str, ...]:
     """The steps of a lane of this kind, in their order."""
-    return ("preprocess", "train", SCORING[kind].name, "promote", "report")
+    return ("preprocess", "train", KINDS[kind].scored_by, "promote", "report")
 
 
 def task_names(kinds: Sequence[str]) -> list[dict[str, str]]:

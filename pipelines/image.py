@@ -4,7 +4,8 @@
     python -m pipelines.image --push --registry HOST/PATH
 
 Kubeflow's cache keys on the reference, so equal references must mean equal contents: a tree that
-differs from its commit says so, with a digest of what goes into the image.
+differs from its commit says so, with a digest of what goes into the image, and a base of one's own with a
+digest of its name.
 """
 
 import argparse
@@ -17,16 +18,18 @@ import docker
 import requests
 from docker.errors import DockerException, ImageNotFound
 
-from components.command import StepFailedError, run_command
+from components.config.code import git, git_commit, tree_digest
+from components.console.command import StepFailedError, run_command
 from metasgd.errors import InputError
 
 NAME = "metasgd-python"  # kfp's local runner warns about images without "python" in their name
+BASE = "python:3.11-slim-bookworm"
 CONTENTS = (".dockerignore", "docker", "requirements-uv.txt", "metasgd", "components")
 
 
-def reference(registry: str = "", root: Path = Path()) -> str:
-    """The reference of the image of this tree. Raises InputError outside of a git checkout."""
-    return f"{registry.rstrip('/')}/{NAME}:{_tag(root)}".lstrip("/")
+def reference(registry: str = "", base: str = BASE, root: Path = Path()) -> str:
+    """The reference of the image of this tree on that base. Raises InputError outside of a git checkout."""
+    return f"{registry.rstrip('/')}/{NAME}:{_tag(root, base)}".lstrip("/")
 
 
 def has_image(image: str) -> bool:
@@ -80,7 +83,7 @@ def build(image: str, base: str) -> None:
     """
     if has_image(image):
         return
-    arguments = {"BASE": base, "COMMIT": _commit(Path()), "VERSION": version("metasgd"), "REFERENCE": image}
+    arguments = {"BASE": base, "COMMIT": git_commit(), "VERSION": version("metasgd"), "REFERENCE": image}
     settings = [f"--build-arg={name}={value}" for name, value in arguments.items()]
     _docker("build", "--file=docker/Dockerfile", f"--tag={image}", *settings, ".")
 
@@ -99,33 +102,17 @@ def _docker(*arguments: str) -> None:
         raise StepFailedError(f"docker {arguments[0]} failed with exit code {finished.returncode}")
 
 
-def _commit(root: Path) -> str:
-    return _git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-
-
-def _tag(root: Path) -> str:
-    commit = _git(root, "rev-parse", "--short=12", "HEAD")
-    return f"{commit}-dirty-{_digest(root)}" if _git(root, "status", "--porcelain") else commit
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        found = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)  # noqa: S607
-    except (OSError, subprocess.CalledProcessError):
+def _tag(root: Path, base: str) -> str:
+    """The commit, with digests of what differs: of the contents, and of the base's name."""
+    commit = git(root, "rev-parse", "--short=12", "HEAD")
+    if commit is None:
         raise InputError(
             "the image is named after the git commit, and there is none here; expected a checkout, or IMAGE=…"
-        ) from None
-    return found.stdout.strip()
-
-
-def _digest(root: Path) -> str:
-    digest = hashlib.sha256()
-    for name in CONTENTS:
-        place = root / name
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:8]
+        )
+    tag = (
+        f"{commit}-dirty-{tree_digest(root, CONTENTS)[:8]}" if git(root, "status", "--porcelain") else commit
+    )
+    return tag if base == BASE else f"{tag}-on-{hashlib.sha256(base.encode()).hexdigest()[:8]}"
 
 
 def main() -> None:
@@ -135,12 +122,12 @@ def main() -> None:
     )
     parser.add_argument("--build", action="store_true", help="build it, unless the engine has it")
     parser.add_argument("--push", action="store_true", help="push it to its registry")
-    parser.add_argument("--base", default="python:3.11-slim-bookworm", help="the image that it starts from")
+    parser.add_argument("--base", default=BASE, help="the image that it starts from")
     parser.add_argument("--registry", default="", help="registry and path, as in registry.example.org/team")
     options = parser.parse_args()
     if options.push and not options.registry:
         raise InputError("REGISTRY is not set; expected a registry to push to, as registry.example.org/team")
-    image = reference(options.registry)
+    image = reference(options.registry, options.base)
     if options.build:
         build(image, options.base)
     if options.push:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kfp import dsl, kubernetes
 
-from components.environment import IMAGE, KFP_API, MLFLOW_UI, PIPELINE_RUN, STATES
+from components.config.environment import IMAGE, KFP_API, MLFLOW_UI, PIPELINE_RUN, STATES
 from pipelines.kubeflow.cluster import Cluster
 
 USER = 1000  # the image's own

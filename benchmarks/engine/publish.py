@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.engine.kept import commit
 from benchmarks.engine.measure import REFERENCE, Measured
 from benchmarks.engine.peers import PEERS
-from components.style import BLUE, GREY, LIGHT, ORANGE, save, styled
+from components.plots.style import BLUE, GREY, LIGHT, ORANGE, save, styled
 
 PAGE, CHART = Path("docs/performance.md"), Path("docs/performance.svg")
 PLACE = re.compile(r"(<!-- make bench -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -4,7 +4,7 @@ from typing import List  # noqa: UP035  # kfp reads this spelling
 
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
-from components.kubeflow import step_component
+from components.component import step_component
 
 
 @step_component
@@ -22,13 +22,10 @@ def evaluate(  # type: ignore[no-untyped-def]
         results: Scores with their intervals, figures, and the scores of single tasks.
         metrics: The mean after one step of every algorithm and seed.
     """
-    import json
     from pathlib import Path
 
     from components.evaluate.step import evaluate
-    from components.scoring import METRICS
 
-    output = Path(results.path)
-    evaluate([Path(checkpoint.path) for checkpoint in checkpoints], Path(episodes.path), output)
-    for name, value in json.loads((output / METRICS).read_text()).items():
+    places = [Path(checkpoint.path) for checkpoint in checkpoints]
+    for name, value in evaluate(places, Path(episodes.path), Path(results.path)).items():
         metrics.log_metric(name, value)

@@ -2,7 +2,7 @@
 
 from kfp.dsl import PipelineTaskFinalStatus
 
-from components.kubeflow import step_component
+from components.component import step_component
 
 
 @step_component

@@ -2,11 +2,11 @@
 
 import os
 
-from components.environment import PARENT, PIPELINE_RUN, PLUGIN
+from components.config.environment import PARENT, PIPELINE_RUN, PLUGIN
 
 
 def finish(word: str) -> None:
-    """End the run that the first step opened (components.parents), and what lost pods left running.
+    """End the run that the first step opened (components.tracking.parents), and what lost pods left running.
 
     word: what KFP tells its exit handler about the steps before (components.finish.verdict).
     The launcher ends the run that it opened itself, and Kubeflow's MLflow plugin its own.
@@ -15,8 +15,8 @@ def finish(word: str) -> None:
         return
     # Not at the top: MLflow takes seconds to import, which most runs can do without.
     from components.finish.verdict import status_of
-    from components.parents import end_lost_runs, failed_runs, find_parent
-    from components.tracking import PIPELINES, connect, experiment_id
+    from components.tracking.client import PIPELINES, connect, experiment_id
+    from components.tracking.parents import end_lost_runs, failed_runs, find_parent
 
     name = os.environ[PIPELINE_RUN]
     status = status_of(word)

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from components.environment import KFP_API, PIPELINE_RUN
+from components.config.environment import KFP_API, PIPELINE_RUN
 
 STATUS = {
     "COMPLETE": "FINISHED",

@@ -1,13 +1,13 @@
 """python -m components.preprocess --experiment sinusoid-5shot --output artifacts/sinusoid-5shot/episodes"""
 
-from components.command import run_command, step_parser
+from components.console.command import run_command, step_parser
 
 
 def main() -> None:
     parser = step_parser("components.preprocess", "Write the episodes of an experiment.")
     options = parser.parse_args()
 
-    from components.parameters import load_experiment
+    from components.kinds.experiment import load_experiment
     from components.preprocess.step import preprocess
 
     experiment = load_experiment(options.experiment, options.overrides, options.params)

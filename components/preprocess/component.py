@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Output
 
-from components.kubeflow import step_component
+from components.component import step_component
 
 
 @step_component
@@ -16,12 +16,13 @@ def preprocess(parameters: str, episodes: Output[Dataset], pinned: str = ""):  #
     """
     from pathlib import Path
 
-    from components.parameters import from_json, tasks_from_json
+    from components.config.parsing import from_json
+    from components.kinds.table import TaggedTasks
     from components.preprocess.step import preprocess
 
     pin = None
     if pinned:
-        from components.preprocess.pinned import Pin
+        from components.datasets.pinned import Pin
 
         pin = from_json(Pin, pinned, "pinned")
-    preprocess(tasks_from_json(parameters), Path(episodes.path), pin)
+    preprocess(from_json(TaggedTasks, parameters), Path(episodes.path), pin)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from components.command import run_command, step_parser
+from components.console.command import run_command, step_parser
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    from components.parameters import load_experiment
+    from components.kinds.experiment import load_experiment
     from components.promote.step import promote
 
     experiment = load_experiment(options.experiment, options.overrides, options.params)

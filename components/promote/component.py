@@ -4,7 +4,7 @@ from typing import List  # noqa: UP035  # kfp reads this spelling
 
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from components.kubeflow import step_component
+from components.component import step_component
 
 
 @step_component
@@ -28,7 +28,8 @@ def promote(  # type: ignore[no-untyped-def]
     """
     from pathlib import Path
 
-    from components.parameters import Promotion, from_json
+    from components.config.parsing import from_json
+    from components.config.settings import Promotion
     from components.promote.step import promote
 
     promote(

@@ -1,36 +1,89 @@
-"""The gate: whether a challenger takes the champion's place, by paired scores on the gate tasks."""
+"""The gate: whether challengers take the champion's place, by paired scores on the gate tasks.
 
-from dataclasses import dataclass
+All challengers of a run meet one champion on the same tasks. Each could win by chance, so their comparisons
+are held to Holm's (1979) step-down levels, which keep the chance of any false win in a run below 2.5 %,
+however many they are. Nothing corrects for later runs, which meet the same gate tasks again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.statistics import paired_difference
+from components.artifacts.intervals import paired_difference, paired_p_value
+
+LEVEL = 0.05  # two-sided: half of it is the chance of a false win
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """difference, ci95: challenger minus champion, so turned that positive is better; None without one."""
+    """difference, interval: challenger minus champion, so turned that positive is better; None without one.
+
+    level: the interval's, by Holm; .95 for a single challenger.
+    """
 
     wins: bool
-    difference: float | None
-    ci95: tuple[float, float] | None
     reason: str
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    level: float | None = None
 
 
-def judge(challenger: np.ndarray, champion: np.ndarray | None, higher_is_better: bool) -> Verdict:
-    """Compare scores [tasks] on the same tasks, in the same order.
+def judge(
+    challengers: Sequence[np.ndarray], champion: np.ndarray | None, higher_is_better: bool
+) -> list[Verdict]:
+    """A verdict on every challenger. Scores [tasks] are on the same tasks, in the same order.
 
-    The challenger wins when the 95 % interval of the mean paired difference lies above zero, or
-    when there is no champion. Equal scores move nothing.
+    A challenger is better when the interval of the mean paired difference lies above zero; of several, the
+    one that is better by most wins. Scores that are not finite never win; a champion with such scores loses
+    to any that are finite. Without a champion the first challenger with finite scores becomes it, and the
+    others meet that one.
     """
-    if champion is None:
-        return Verdict(True, None, None, "there was no champion")
+    verdicts: dict[int, Verdict] = {}
+    for number, scores in enumerate(challengers):
+        if not np.isfinite(scores).all():
+            verdicts[number] = Verdict(False, "its scores are not all finite")
+        elif champion is None:
+            verdicts[number] = Verdict(True, "there was no champion")
+            champion = scores
+        elif not np.isfinite(champion).all():
+            verdicts[number] = Verdict(True, "the champion's scores are not all finite")
+            champion = scores
+    others = [number for number in range(len(challengers)) if number not in verdicts]
     sign = 1 if higher_is_better else -1
-    difference, (low, high) = paired_difference(sign * challenger, sign * champion)
-    if low > 0:
-        reason = "better than the champion: the interval of the paired difference lies above zero"
-    elif high < 0:
-        reason = "worse than the champion: the interval of the paired difference lies below zero"
-    else:
-        reason = "no clear difference: the interval of the paired difference holds zero"
-    return Verdict(low > 0, difference, (low, high), reason)
+    pairs = [(sign * challengers[number], sign * champion) for number in others if champion is not None]
+    verdicts.update(zip(others, _only_best(_compare(pairs)), strict=True))
+    return [verdicts[number] for number in range(len(challengers))]
+
+
+def _compare(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Verdict]:
+    """Holm's step-down: the k-th smallest of m p-values is held to the level / (m - k), until one fails."""
+    p_values = [paired_p_value(*pair) for pair in pairs]
+    verdicts: dict[int, Verdict] = {}
+    held = True  # whether all with smaller p-values were below their levels
+    for rank, number in enumerate(sorted(range(len(pairs)), key=lambda one: p_values[one])):
+        level = LEVEL / (len(pairs) - rank)
+        held = held and p_values[number] < level
+        difference, interval = paired_difference(*pairs[number], level=1 - level)
+        verdicts[number] = Verdict(
+            held and difference > 0, _reason(held, difference), difference, interval, 1 - level
+        )
+    return [verdicts[number] for number in range(len(pairs))]
+
+
+def _only_best(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Of those that are better than the champion, one can take its place."""
+    best = max((one.difference or 0.0 for one in verdicts if one.wins), default=0.0)
+    beaten = "better than the champion, and another challenger by more"
+    return [
+        replace(one, wins=False, reason=beaten) if one.wins and one.difference != best else one
+        for one in verdicts
+    ]
+
+
+def _reason(is_clear: bool, difference: float) -> str:
+    if not is_clear:
+        return "no clear difference: the interval of the paired difference holds zero"
+    if difference > 0:
+        return "better than the champion: the interval of the paired difference lies above zero"
+    return "worse than the champion: the interval of the paired difference lies below zero"

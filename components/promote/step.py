@@ -1,4 +1,4 @@
-"""Register the lane's models and let the gate decide, challenger after challenger, who is champion."""
+"""Register the lane's models and let the gate decide who is champion."""
 
 import tempfile
 from collections.abc import Sequence
@@ -9,27 +9,41 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from components.episodes import Episodes, load_episodes
-from components.evaluate.step import gate_scores
-from components.parameters import Origin, Promotion, Training, from_json, to_json
+from components.artifacts.checkpoint import Trained, load_champion, load_trained
+from components.artifacts.decision import Comparison, Decision, Model
+from components.artifacts.results import Result, read_json
+from components.artifacts.runs import RUNS, read_runs
+from components.config.parsing import to_json
+from components.config.settings import Promotion
+from components.kinds.kind import Kind, gate_scores, task_set
+from components.kinds.table import load_tasks
 from components.promote.gate import Verdict, judge
-from components.promote.registry import Move, champion, fetch_checkpoint, move_champion, register
-from components.results import Comparison, Decision, Model, Result, read_json
-from components.rollout.step import gate_returns
-from components.tracking import connect
-from metasgd.adaptation import Learner, Meta
-from metasgd.checkpoint import load_checkpoint, write_atomically
+from components.promote.registration import register
+from components.tracking.client import connect
+from components.tracking.registry import Move, champion, fetch_checkpoint, move_champion
 from metasgd.errors import InputError
-from metasgd.policy_adaptation import collect, shared
+from metasgd.files import write_atomically
+from metasgd.objectives import OBJECTIVES
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model and its scores [tasks] on the gate tasks."""
+    """A model and its scores [tasks] on the gate tasks. run_id: of its training, where it is registered."""
 
     model: Model
     scores: np.ndarray
-    higher_is_better: bool
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What the step is given. experiment: the registered model's name, too."""
+
+    experiment: str
+    promotion: Promotion
+    checkpoints: Sequence[Path]
+    results: Path
+    tasks: Kind
 
 
 def promote(
@@ -42,69 +56,48 @@ def promote(
 ) -> None:
     """Write the decision as JSON to `output`; unless it is a dry run, register and move the alias.
 
-    The registered model has the experiment's name. Challengers meet the champion in the order of
-    `checkpoints`; references take no part.
+    The registered model has the experiment's name. References take no part.
     Raises InputError for results that are missing, and for a champion of another kind of task.
     """
-    data = load_episodes(episodes)
+    lane = Lane(experiment, promotion, checkpoints, results, load_tasks(episodes))
     client = connect()
     before = champion(client, experiment)
-    challengers = _challengers(client, promotion, checkpoints, results, data)
-    present = _champion(experiment, before, data) if before else None
-    comparisons = []
-    for challenger in challengers:
-        verdict = judge(challenger.scores, present.scores if present else None, challenger.higher_is_better)
-        comparisons.append(_comparison(challenger, present, verdict))
-        if verdict.wins:
-            if not promotion.dry_run:
-                _crown(client, experiment, challenger, present, verdict)
-            present = challenger
-    after = before if promotion.dry_run or present is None else present.model.version
+    present = _champion(lane, before) if before else None
+    challengers = _challengers(client, lane)
+    verdicts = _judge(lane, challengers, present)
+    comparisons = _compare(challengers, present, verdicts)
+    holder = _set_champion(client, lane, present, challengers, verdicts)
     decision = Decision(
         experiment=experiment,
         model=experiment,
-        task_set=data.task_set("gate", data.shots),
+        task_set=task_set(lane.tasks, "gate", lane.tasks.tasks.reported_shots),
         dry_run=promotion.dry_run,
         champion_before=before,
-        champion_after=after,
+        champion_after=holder.model.version if holder and not promotion.dry_run else before,
         versions=[challenger.model for challenger in challengers],
         comparisons=comparisons,
     )
-    _keep(client, decision, output)
+    _keep(client, challengers, decision, output)
 
 
-def _challengers(
-    client: MlflowClient, promotion: Promotion, checkpoints: Sequence[Path], results: Path, data: Episodes
-) -> list[Contender]:
+def _challengers(client: MlflowClient, lane: Lane) -> list[Contender]:
     """The lane's learners with their gate scores; registered, unless it is a dry run."""
-    challengers = []
-    for checkpoint in checkpoints:
-        learner, meta, about = load_checkpoint(checkpoint)
-        if learner.settings.is_reference:
-            continue
-        training = from_json(Training, about["training"], str(checkpoint))
-        file = results / f"{training.algorithm}-seed{training.seed}.json"
-        result = read_json(Result, file)
-        version = (
-            None if promotion.dry_run else register(client, checkpoint, result, _example(learner, meta, data))
-        )
-        model = Model(training.algorithm, training.seed, version, result.run_id)
-        scores = _stored_scores(file.with_suffix(".parquet"))
-        challengers.append(Contender(model, scores, result.higher_is_better))
-    return challengers
+    trained = [load_trained(checkpoint) for checkpoint in lane.checkpoints]
+    return [_challenger(client, lane, one) for one in trained if not one.learner.settings.is_reference]
 
 
-def _example(learner: Learner, meta: Meta, data: Episodes) -> dict[str, np.ndarray]:
-    """The first gate task, as the served model takes it."""
-    if data.dynamics is None:
-        batch = data.batch("gate", data.shots)
-        names = ("support_examples", "support_labels", "query_examples")
-        return {name: tensor[0].numpy() for name, tensor in zip(names, batch, strict=False)}
-    task = {name: value[:1] for name, value in data.fixed["gate"].items()}
-    theta, noise = shared(meta.theta, 1), data.noise("gate")(0)
-    drawn = collect(learner, theta, data.dynamics, task, data.shots, noise)
-    support = {f"support_{name}": part[0].numpy() for name, part in drawn._asdict().items()}
-    return {**support, "query_observations": drawn.observations[0, 0].numpy()}
+def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender:
+    training, file = trained.about.training, lane.results / f"{trained.name}.json"
+    result = read_json(Result, file)
+    scores = _stored_scores(file.with_suffix(".parquet"))
+    if lane.promotion.dry_run:
+        return Contender(Model(training.algorithm, training.seed, None), scores)
+    runs = read_runs(lane.results / RUNS)
+    if trained.name not in runs:
+        raise InputError(f"{lane.results / RUNS}: lacks {trained.name}; expected its MLflow run")
+    run_id, example = runs[trained.name].run_id, lane.tasks.example(trained.learner, trained.meta)
+    version = register(client, run_id, trained.folder, result, example)
+    return Contender(Model(training.algorithm, training.seed, version), scores, run_id)
 
 
 def _stored_scores(path: Path) -> np.ndarray:
@@ -115,47 +108,76 @@ def _stored_scores(path: Path) -> np.ndarray:
     return np.asarray(gate.sort_values("task")["score"], dtype=np.float64)
 
 
-def _champion(experiment: str, version: str, data: Episodes) -> Contender:
+def _champion(lane: Lane, version: str) -> Contender:
     """The present champion, scored on this run's gate tasks whatever it was scored on before."""
+    where, expected = f"champion {lane.experiment} version {version}", lane.tasks.episodes.manifest.problem
     with tempfile.TemporaryDirectory() as scratch:
-        learner, meta, about = load_checkpoint(fetch_checkpoint(experiment, version, Path(scratch)))
-    if learner.problem != data.problem:
+        folder = fetch_checkpoint(lane.experiment, version, Path(scratch))
+        learner, meta, origin = load_champion(folder, where)
+    if learner.problem != expected:
         raise InputError(
-            f"champion {experiment} version {version} solves {learner.problem}; expected {data.problem}: "
-            "give this experiment another name"
+            f"{where} solves {learner.problem}; expected {expected}: give this experiment another name"
         )
-    # It may be from an earlier version of the code, with other parameters.
-    origin = from_json(Origin, about["training"], f"champion {experiment}")
-    gate = gate_returns if data.tasks.kind == "control" else gate_scores
-    scores = gate(learner, meta, data).double().numpy()
-    return Contender(
-        Model(origin.algorithm, origin.seed, version), scores, learner.objective.higher_is_better
-    )
+    scores = gate_scores(lane.tasks, learner, meta).double().numpy()
+    return Contender(Model(origin.algorithm, origin.seed, version), scores)
 
 
-def _comparison(challenger: Contender, present: Contender | None, verdict: Verdict) -> Comparison:
-    return Comparison(
-        challenger=challenger.model,
-        champion=present.model if present else None,
-        mean_difference=verdict.difference,
-        ci95=verdict.ci95,
-        wins=verdict.wins,
-        reason=verdict.reason,
-    )
+def _judge(lane: Lane, challengers: Sequence[Contender], present: Contender | None) -> list[Verdict]:
+    if any(len(one.scores) < 2 for one in challengers):
+        raise InputError(f"{lane.tasks.episodes.folder}: 1 gate task; expected at least 2")
+    objective = OBJECTIVES[lane.tasks.episodes.manifest.problem.objective]
+    scores = [challenger.scores for challenger in challengers]
+    return judge(scores, present.scores if present else None, objective.higher_is_better)
 
 
-def _crown(
-    client: MlflowClient, experiment: str, winner: Contender, loser: Contender | None, verdict: Verdict
-) -> None:
-    before = loser.model.version if loser else None
-    move_champion(client, experiment, Move(before, str(winner.model.version), verdict.reason))
+def _compare(
+    challengers: Sequence[Contender], present: Contender | None, verdicts: Sequence[Verdict]
+) -> list[Comparison]:
+    """Who met whom: the champion, or the challenger that stepped into its place."""
+    met, comparisons = present, []
+    for challenger, verdict in zip(challengers, verdicts, strict=True):
+        compared = verdict.difference is not None
+        comparison = Comparison(
+            challenger=challenger.model,
+            champion=met.model if met and (compared or met is present) else None,
+            mean_difference=verdict.difference,
+            interval=verdict.interval,
+            level=verdict.level,
+            wins=verdict.wins,
+            reason=verdict.reason,
+        )
+        comparisons.append(comparison)
+        if verdict.wins and not compared:
+            met = challenger
+    return comparisons
 
 
-def _keep(client: MlflowClient, decision: Decision, output: Path) -> None:
+def _set_champion(
+    client: MlflowClient,
+    lane: Lane,
+    present: Contender | None,
+    challengers: Sequence[Contender],
+    verdicts: Sequence[Verdict],
+) -> Contender | None:
+    """Move the alias, unless it is a dry run; returns who holds it in the end."""
+    holder = present
+    for challenger, verdict in zip(challengers, verdicts, strict=True):
+        if not verdict.wins:
+            continue
+        if not lane.promotion.dry_run:
+            before = holder.model.version if holder else None
+            move_champion(
+                client, lane.experiment, Move(before, str(challenger.model.version), verdict.reason)
+            )
+        holder = challenger
+    return holder
+
+
+def _keep(client: MlflowClient, challengers: Sequence[Contender], decision: Decision, output: Path) -> None:
     """The record of the decision: the output, and a copy with every run that took part."""
     output.parent.mkdir(parents=True, exist_ok=True)
     text = to_json(decision, indent=2) + "\n"
     write_atomically(output, text.encode())
-    for model in decision.versions:
-        if model.run_id is not None and not decision.dry_run:
-            client.log_text(model.run_id, text, "decision.json")
+    for challenger in challengers:
+        if challenger.run_id is not None:
+            client.log_text(challenger.run_id, text, "decision.json")

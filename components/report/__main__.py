@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from components.command import run_command
+from components.console.command import run_command
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     # After parsing: a wrong option is answered at once, and --help loads no pandas.
     from components.report.step import report
 
-    report(arguments.results, arguments.decisions, arguments.output)
+    report(arguments.results, arguments.decisions, arguments.output, with_runs=arguments.runs)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,6 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--decisions", type=Path, action="append", required=True, metavar="FILE",
         help="its decision.json; as often as --results, in the same order")  # fmt: skip
+    add("--runs", action="store_true",
+        help="name the MLflow runs and the trainings' seconds, which differ from run to run")  # fmt: skip
     add("--output", type=Path, required=True, metavar="DIR", help="folder for report.html and summary.json")
     return parser
 

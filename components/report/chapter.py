@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from components.artifacts.decision import Comparison, Decision, Model
+from components.artifacts.results import Result
 from components.report.lanes import Lane
 from components.report.published import published, published_protocol
 from components.report.summary import estimate
 from components.report.wording import METRICS, difference, listed, score, trials
-from components.results import Comparison, Decision, Model, Result
 
 NETWORKS = {
     "mlp": "a fully connected network",
@@ -64,7 +65,7 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "other_seeds": [
             _seed_pictures(lane.folder, seed) for seeds in lane.results.values() for seed in seeds[1:]
         ],
-        "runs": [seed for seeds in lane.results.values() for seed in seeds],
+        "trainings": [(seed, lane.runs.get(seed.name)) for seeds in lane.results.values() for seed in seeds],
     }
 
 
@@ -103,7 +104,7 @@ def _comparison(comparison: Comparison, metric: str) -> dict[str, str]:
     return {
         "challenger": model_name(comparison.challenger),
         "champion": model_name(comparison.champion) if comparison.champion else "none",
-        "difference": "-" if mean is None else difference(mean, comparison.ci95, metric),
+        "difference": "-" if mean is None else difference(mean, comparison.interval, metric),
         "outcome": "wins" if comparison.wins else "does not win",
         "reason": comparison.reason,
     }

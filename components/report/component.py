@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Artifact, Input, Output
 
-from components.kubeflow import step_component
+from components.component import step_component
 
 
 @step_component
@@ -29,7 +29,8 @@ def report(  # type: ignore[no-untyped-def]
     from components.report.step import report
 
     before = Path(earlier.path) if earlier else None
-    report([Path(results.path)], [Path(decision.path)], Path(chapters.path), before)
+    places = ([Path(results.path)], [Path(decision.path)], Path(chapters.path))
+    report(*places, before, with_runs=True)
     shutil.copy(Path(chapters.path) / "report.html", page.path)
     if address := parent_address():
         page.metadata["mlflow_run"] = address

@@ -4,17 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.results import Decision, Result, read_json
+from components.artifacts.decision import Decision
+from components.artifacts.results import Result, read_json
+from components.artifacts.runs import RUNS, RunRecord, read_runs
 from metasgd.errors import InputError
 
 
 @dataclass(frozen=True)
 class Lane:
-    """One experiment of the run. results: by algorithm, each list by seed, learners before references."""
+    """One experiment of the run.
+
+    results: by algorithm, each list by seed, learners before references.
+    runs: the MLflow runs, by <algorithm>-seed<seed>; empty where the report is not to differ from run to run.
+    """
 
     folder: Path
     decision: Decision
     results: dict[str, list[Result]]
+    runs: dict[str, RunRecord]
 
     @property
     def experiment(self) -> str:
@@ -25,7 +32,7 @@ class Lane:
         return next(iter(self.results.values()))[0]
 
 
-def read_lanes(results: Sequence[Path], decisions: Sequence[Path]) -> list[Lane]:
+def read_lanes(results: Sequence[Path], decisions: Sequence[Path], with_runs: bool = False) -> list[Lane]:
     """A lane per results folder, with the decision at the same place in the other list.
 
     Raises InputError for a missing, unreadable or contradicting file.
@@ -34,10 +41,10 @@ def read_lanes(results: Sequence[Path], decisions: Sequence[Path]) -> list[Lane]
         raise InputError(
             f"report: {len(results)} results and {len(decisions)} decisions; expected one for each"
         )
-    return [read_lane(*paths) for paths in zip(results, decisions, strict=True)]
+    return [read_lane(*paths, with_runs) for paths in zip(results, decisions, strict=True)]
 
 
-def read_lane(folder: Path, decision_file: Path) -> Lane:
+def read_lane(folder: Path, decision_file: Path, with_runs: bool) -> Lane:
     decision = read_json(Decision, decision_file)
     expected = {f"{model.algorithm}-seed{model.seed}.json" for model in decision.versions}
     names = sorted(expected | {path.name for path in folder.glob("*-seed*.json")})
@@ -49,7 +56,8 @@ def read_lane(folder: Path, decision_file: Path) -> Lane:
         _require_same(where, "experiment", result.experiment, decision.experiment)
         # Scores on different tasks stand in one table, but cannot be compared.
         _require_same(where, "task_set", result.task_set, results[0].task_set)
-    return Lane(folder, decision, _by_algorithm(results, decision))
+    runs = read_runs(folder / RUNS) if with_runs else {}
+    return Lane(folder, decision, _by_algorithm(results, decision), runs)
 
 
 def _require_same(where: Path, key: str, value: str, expected: str) -> None:

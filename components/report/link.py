@@ -2,7 +2,7 @@
 
 import os
 
-from components.environment import MLFLOW_UI, PIPELINE_RUN
+from components.config.environment import MLFLOW_UI, PIPELINE_RUN
 from metasgd.errors import InputError
 
 
@@ -13,8 +13,8 @@ def parent_address() -> str | None:
     # Not at the top: MLflow takes seconds to import, which a report elsewhere can do without.
     from mlflow.exceptions import MlflowException
 
-    from components.parents import find_parent, given_parent
-    from components.tracking import PIPELINES, connect, experiment_id
+    from components.tracking.client import PIPELINES, connect, experiment_id
+    from components.tracking.parents import find_parent, given_parent
 
     try:
         client = connect()

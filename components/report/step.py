@@ -2,7 +2,7 @@
 
     python -m components.report --results RESULTS --decisions DECISION.json --output REPORT
 
-Nothing in the page depends on the time or the machine: equal results give equal bytes.
+Equal results give equal bytes, unless the page names the MLflow runs, too.
 """
 
 import json
@@ -14,26 +14,31 @@ import pydantic
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter
 
-from components.files import whole_folder
 from components.report.bars import groups
 from components.report.chapter import anchor, chapter
 from components.report.lanes import read_lanes
 from components.report.summary import Row, lane_rows
 from components.report.wording import duration, score
 from metasgd.errors import InputError
+from metasgd.files import whole_folder
 
 
 def report(
-    results: Sequence[Path], decisions: Sequence[Path], output: Path, earlier: Path | None = None
+    results: Sequence[Path],
+    decisions: Sequence[Path],
+    output: Path,
+    earlier: Path | None = None,
+    with_runs: bool = False,
 ) -> None:
     """Write report.html, summary.json and chapters/<experiment>.html into the folder `output`.
 
     results: the results folder of every lane; decisions: its decision.json, in the same order.
     earlier: the output of an earlier report, whose rows and chapters come first; a lane that is
         told anew replaces its old chapter.
+    with_runs: name the MLflow runs and the seconds that trainings took, which differ from run to run.
     Raises InputError for missing or contradicting files; `output` is then as it was.
     """
-    lanes = read_lanes(results, decisions)
+    lanes = read_lanes(results, decisions, with_runs)
     new = {lane.experiment: _render("chapter.html.j2", chapter(lane)) for lane in lanes}
     new_rows = [row for lane in lanes for row in lane_rows(lane)]
     old_rows = [row for row in (read_summary(earlier) if earlier else []) if row.experiment not in new]

@@ -9,10 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from components.artifacts.decision import Decision
+from components.artifacts.intervals import half_width
+from components.artifacts.results import Result, Score
 from components.report.lanes import Lane, read_lanes
 from components.report.wording import score, versions
-from components.results import Decision, Result, Score
-from components.statistics import half_width
 from metasgd.errors import InputError
 
 

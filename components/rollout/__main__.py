@@ -1,27 +1,13 @@
 """python -m components.rollout --checkpoint … --checkpoint … --episodes … --output …"""
 
-import argparse
-from pathlib import Path
-
-from components.command import run_command
+from components.console.command import run_command
+from components.scoring.command import scoring_options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m components.rollout",
-        description="Score policies on stored tasks, before adaptation and after each inner step.",
+    options = scoring_options(
+        "rollout", "Score policies on stored tasks, before adaptation and after each inner step."
     )
-    parser.add_argument(
-        "--checkpoint",
-        dest="checkpoints",
-        type=Path,
-        action="append",
-        required=True,
-        help="an output of components.train; can be given several times",
-    )
-    parser.add_argument("--episodes", type=Path, required=True, help="the output of components.preprocess")
-    parser.add_argument("--output", type=Path, required=True, help="the folder that is written")
-    options = parser.parse_args()
 
     from components.rollout.step import rollout
 

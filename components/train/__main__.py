@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components.command import run_command, step_parser
+from components.console.command import run_command, step_parser
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    from components.parameters import load_experiment
+    from components.kinds.experiment import load_experiment
     from components.train.step import train
 
     experiment = load_experiment(options.experiment, options.overrides, options.params)

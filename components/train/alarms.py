@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from metasgd.loop import Point
 
-PATIENCE = 5  # points of the curve in a row before a habit is told
+PATIENCE = 5  # points of the curve in a row before a trouble that lasts is told
 WIDE, NARROW = 2.0, -5.0  # log standard deviations far outside of what actions in [-1, 1] can use
 
 
@@ -31,7 +31,7 @@ class Alarms:
         if self.refused == PATIENCE:
             yield (
                 f"{where} the line search found no step {PATIENCE} times in a row, so nothing is learned; "
-                "try a smaller train.divergence, or more train.backtracks"
+                "try a smaller train.max_kl, or more train.backtracks"
             )
         self.worse = self.worse + 1 if values["return_after"] < values["return_before"] else 0
         if self.worse == PATIENCE:

@@ -2,9 +2,8 @@
 
 import os
 
-from components.environment import COMPILED
-from components.parameters import Training
-from components.tracking import LOCAL
+from components.config.environment import COMPILED, LOCAL
+from components.config.settings import Training
 from metasgd.configuration import TrpoSettings
 from metasgd.engine import compiles, has_compiler
 

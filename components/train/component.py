@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Input, Model, Output
 
-from components.kubeflow import step_component
+from components.component import step_component
 
 
 @step_component
@@ -16,7 +16,8 @@ def train(parameters: str, episodes: Input[Dataset], checkpoint: Output[Model]):
     """
     from pathlib import Path
 
-    from components.parameters import Training, from_json
+    from components.config.parsing import from_json
+    from components.config.settings import Training
     from components.train.step import train
 
     train(from_json(Training, parameters), Path(episodes.path), Path(checkpoint.path))

@@ -12,7 +12,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure, record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from components.command import StepFailedError, Terminated
+from components.console.command import StepFailedError
+from components.console.signals import Terminated
 from metasgd.configuration import TrainingSettings, TrpoSettings
 from metasgd.errors import InputError
 from metasgd.loop import pick_device

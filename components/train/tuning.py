@@ -7,28 +7,34 @@ from pathlib import Path
 
 from rich.table import Table
 
-from components.episodes import load_episodes
-from components.parameters import Training
-from components.progress import progress
-from components.train.step import fit, validation_score
-from metasgd.adaptation import Learner
+from components.config.settings import Training
+from components.console.progress import progress
+from components.kinds.kind import Hooks, Kind
+from components.kinds.table import load_tasks
+from components.train.step import Job
 from metasgd.errors import DivergedError, InputError
 
 
-def tune(training: Training, rates: Sequence[float], episodes: Path) -> dict[float, float]:
-    """Validation score of each rate, trained in full, by its chosen checkpoint; NaN where it diverged."""
-    return {rate: _score(training, rate, episodes) for rate in rates}
+def tune(training: Training, rates: Sequence[float], episodes: Path) -> tuple[dict[float, float], bool]:
+    """Validation score of each rate, trained in full, by its chosen checkpoint; NaN where it diverged.
+
+    Also returns whether higher scores are better.
+    """
+    tasks = load_tasks(episodes)
+    scores = {rate: _score(training, rate, tasks) for rate in rates}
+    return scores, Job.of(training, tasks).learner.objective.higher_is_better
 
 
-def _score(training: Training, rate: float, episodes: Path) -> float:
-    data = load_episodes(episodes)
-    learner = Learner.build(data.problem, training.network, replace(training.learner, start=(rate, rate)))
+def _score(training: Training, rate: float, tasks: Kind) -> float:
+    training = replace(training, learner=replace(training.learner, start=(rate, rate)))
+    job = Job.of(training, tasks)
     with progress(f"{training.experiment} rate {rate:g}", training.train.iterations) as bar:
+        hooks = Hooks(lambda point: bar(point.iteration, point.values))
         try:
-            outcome = fit(learner, data, training, watch=lambda point: bar(point.iteration, point.values))
+            outcome = tasks.fit(job.learner, training, hooks)
         except DivergedError:
             return float("nan")
-    return validation_score(learner, data)(outcome.meta)
+    return tasks.validation_score(job.learner)(outcome.meta)
 
 
 def best_rate(scores: dict[float, float], higher_is_better: bool) -> float:
@@ -39,8 +45,8 @@ def best_rate(scores: dict[float, float], higher_is_better: bool) -> float:
     return (max if higher_is_better else min)(finite, key=lambda rate: finite[rate])
 
 
-def tuning_table(scores: dict[float, float], best: float) -> Table:
-    table = Table(title="Validation tasks, after adaptation")
+def tuning_table(title: str, scores: dict[float, float], best: float) -> Table:
+    table = Table(title=f"{title}: validation tasks, after adaptation")
     table.add_column("rate", justify="right")
     table.add_column("score", justify="right")
     for rate, score in scores.items():

@@ -1,9 +1,19 @@
 """Task distributions p(T): each module draws whole meta-batches of tasks as tensors."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Examples(NamedTuple):
+    """Inputs and what is asked of them.
+
+    x: [examples, *example]. y: [examples, ...], or a policy's `metasgd.policy_gradient.Experience`.
+    """
+
+    x: Tensor
+    y: Any
 
 
 class Batch(NamedTuple):
@@ -17,6 +27,14 @@ class Batch(NamedTuple):
     support_y: Tensor
     query_x: Tensor
     query_y: Tensor
+
+    @property
+    def support(self) -> Examples:
+        return Examples(self.support_x, self.support_y)
+
+    @property
+    def query(self) -> Examples:
+        return Examples(self.query_x, self.query_y)
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(tensor.to(device) for tensor in self))

@@ -7,7 +7,7 @@ or a file that KFP_TOKEN_FILE names.
 import argparse
 from pathlib import Path
 
-from components.command import run_command
+from components.console.command import run_command
 from pipelines.options import add_lane_options
 
 
@@ -16,10 +16,10 @@ def main() -> None:
 
     from rich.console import Console
 
-    from pipelines.image import reference
+    from pipelines.image import BASE, reference
     from pipelines.kubeflow import submission as actions
     from pipelines.kubeflow.cluster import load_cluster
-    from pipelines.run import resolve
+    from pipelines.lanes import resolve
 
     console = Console()
     uncached = ["kubeflow.caching=false"] if options.cache == "off" else []
@@ -29,7 +29,8 @@ def main() -> None:
         actions.list_runs(cluster, target, console)
         return
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
-    submission = actions.Submission(experiments, seeds, cluster, options.image or reference(options.registry))
+    image = options.image or reference(options.registry, options.base or BASE)
+    submission = actions.Submission(experiments, seeds, cluster, image)
     match options.action:
         case "submit":
             actions.submit(submission, target, console, options.wait)
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--namespace", help="the namespace of a cluster with many users")
     parser.add_argument("--image", help="the pods' image; by default that of this commit")
     parser.add_argument("--registry", default="", help="registry and path of this commit's image")
+    parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
     parser.add_argument(
         "--check", default="", choices=("", "strict"), help="strict: what is only a warning stops it, too"
     )

@@ -8,16 +8,16 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from components.parameters import Experiment
-from components.preprocess.pinned import Pin, pin_file, remote_endpoint, require_present, resolve
-from components.s3 import S3CredentialsError, S3UnreachableError, client, has_object, parse
+from components.console.messages import without_credentials
+from components.datasets.pinned import Pin, pin_file, remote_endpoint, require_present, resolve
+from components.kinds.experiment import Experiment
+from components.storage.s3 import S3CredentialsError, S3UnreachableError, client, has_object, parse
 from metasgd.errors import InputError
 from pipelines.kubeflow.cluster import Cluster
 
@@ -40,8 +40,8 @@ def require_reference(image: str) -> None:
 
 def find_pins(experiments: Sequence[Experiment], root: Path) -> dict[str, Pin]:
     """Experiment -> the data that its pods will download; those that generate theirs have none."""
-    files = {experiment.name: pin_file(experiment.tasks) for experiment in experiments}
-    return {name: resolve(root, file) for name, file in files.items() if file is not None}
+    files = {experiment.name: experiment.tasks.files for experiment in experiments}
+    return {name: resolve(root, pin_file(place)) for name, place in files.items() if place is not None}
 
 
 def check_pins(pins: Mapping[str, Pin], root: Path) -> list[str]:
@@ -61,8 +61,7 @@ def check_mlflow(cluster: Cluster) -> list[str]:
     """The tracking server answers, and takes the credentials of this environment where it has some."""
     if not cluster.mlflow:
         return []
-    address = cluster.mlflow
-    shown = urlsplit(address)._replace(netloc=urlsplit(address).netloc.rpartition("@")[2]).geturl()
+    address, shown = cluster.mlflow, without_credentials(cluster.mlflow)
     try:
         answer = http_request(  # type: ignore[no-untyped-call]
             get_default_host_creds(address),  # type: ignore[no-untyped-call]

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from components.parameters import PARAMS_FILE, STRICT, Count, load_section
+from components.config.document import PARAMS_FILE, load_section
+from components.config.parsing import STRICT
+from components.config.settings import Count
 from metasgd.errors import InputError
 
 # What Kubernetes, Argo and kfp all take: what one of them refuses would fail only once the run is under way.

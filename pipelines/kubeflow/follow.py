@@ -8,7 +8,7 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from components.command import StepFailedError
+from components.console.command import StepFailedError
 from metasgd.errors import InputError
 from pipelines.kubeflow.endpoint import UnavailableError
 from pipelines.kubeflow.server import Kubeflow, state_of

@@ -10,8 +10,11 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from components.parameters import Experiment, to_json
-from components.tracking import LOCAL, PIPELINES, git_commit
+from components.config.code import git_commit
+from components.config.environment import LOCAL
+from components.config.parsing import to_json
+from components.kinds.experiment import Experiment
+from components.tracking.client import PIPELINES
 from metasgd.errors import InputError
 from pipelines.dag import NAME, compile_pipeline, task_names
 from pipelines.image import digest_of

@@ -12,14 +12,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from components import parameters
+from components.config import parameters
+from components.config.parameters import Experiment, Training, load_experiment
 from components.evaluate.step import evaluate
-from components.parameters import Experiment, Training, load_experiment
 from components.preprocess.step import preprocess
-from components.tracking import LOCAL, connect
+from components.tracking.runs import LOCAL, connect
 from components.train.step import RUN, train
 
-PARAMS = Path(parameters.__file__).parents[1] / "params.yaml"
+PARAMS = Path(parameters.__file__).parents[2] / "params.yaml"
 SINE = "sinusoid-5shot"
 TINY = (
     "compare=[meta-sgd, maml]",

@@ -12,20 +12,20 @@ from pathlib import Path
 import torch
 from mlflow import MlflowClient
 
-from components import parameters
+from components.artifacts.results import Decision, read_json
+from components.config import parameters
+from components.config.parameters import Promotion, Training, to_json
 from components.evaluate.step import evaluate
-from components.parameters import Promotion, Training, to_json
-from components.promote.registry import champion
 from components.promote.step import promote
-from components.results import Decision, read_json
-from components.tracking import open_run
+from components.tracking.registry import champion
+from components.tracking.runs import open_run
 from components.train.step import RUN
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
 from metasgd.seeds import generator
 from tests.components.lane import Lane
 
-CHECKOUT = Path(parameters.__file__).parents[1]
+CHECKOUT = Path(parameters.__file__).parents[2]
 GOOD, MIDDLING, BAD = 0.0, 3.0, 9.0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.promote.gate import judge
-from components.promote.registry import CHAMPION
+from components.tracking.registry import CHAMPION
 
 
 def test_the_gate_by_hand() -> None:

@@ -8,13 +8,13 @@ import pytest
 import torch
 from mlflow.exceptions import MlflowException
 
-from components.episodes import load_episodes
+from components.artifacts.episodes import load_episodes
+from components.artifacts.results import Result, read_json
 from components.evaluate.step import evaluate, gate_scores
 from components.preprocess.step import preprocess
-from components.promote.registry import Move, move_champion, moves, register
-from components.results import Result, read_json
-from components.scoring import THREADS
-from components.tracking import open_run
+from components.scoring.lane import THREADS
+from components.tracking.registry import Move, move_champion, moves, register
+from components.tracking.runs import open_run
 from components.train.step import RUN
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint

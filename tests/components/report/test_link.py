@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from components.report.link import parent_address
-from components.tracking import PIPELINES, experiment_id, open_run
+from components.tracking.runs import PIPELINES, experiment_id, open_run
 from tests.components.lane import store
 
 PAGE = "https://mlflow.example.org"

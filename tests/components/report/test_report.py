@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from fabricated import control, decision, result
 
+from components.artifacts.results import Decision, Model
 from components.report.bars import groups
 from components.report.chapter import outcome
 from components.report.published import published, published_protocol
 from components.report.step import report
 from components.report.summary import rows
-from components.results import Decision, Model
 from metasgd.errors import InputError
 
 Lane = tuple[Path, Path]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.command import StepFailedError
-from components.parameters import load_experiment
+from components.config.parameters import load_experiment
+from components.console.command import StepFailedError
 from metasgd.errors import InputError
 from pipelines.kubeflow import follow as module
 from pipelines.kubeflow.cluster import load_cluster

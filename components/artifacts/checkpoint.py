@@ -1,0 +1,116 @@
+"""The checkpoint folder: what train writes, and evaluate, promote and serving read.
+
+weights.safetensors, checkpoint.json   theta and alpha, and what rebuilds the learner (metasgd.checkpoint)
+curve.csv                              the learning curve
+run.json                               the MLflow run, and the seconds it took: no output of DVC's, because
+                                       they differ from run to run
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components.artifacts.runs import RUN, RunRecord, read_run, write_run
+from components.config.parsing import from_document, to_document
+from components.config.settings import Training
+from metasgd.adaptation import Learner, Meta
+from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.errors import InputError
+from metasgd.files import whole_folder
+from metasgd.loop import Outcome
+
+CURVE = "curve.csv"
+# Keys of trainings, as checkpoints from before they had their present names spell them.
+RENAMED = {"divergence": "max_kl", "shrink": "backtrack_ratio"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Of a training, what tells it from its siblings: readable whatever other parameters it had."""
+
+    algorithm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class About:
+    """What a checkpoint remembers of its training. data: the manifest's hash of the episodes."""
+
+    training: Training
+    data: str
+    chosen_iteration: int
+    device: str
+    compiled: bool
+    torch: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint, loaded. run: the MLflow run of its training, where that is known."""
+
+    folder: Path
+    learner: Learner
+    meta: Meta
+    about: About
+    run: RunRecord | None
+
+    @property
+    def name(self) -> str:
+        return self.about.training.name
+
+    @property
+    def alpha(self) -> dict[str, np.ndarray]:
+        """By layer, in the network's order."""
+        return {name: value.numpy() for name, value in self.meta.alpha.items()}
+
+    def curve(self) -> pd.DataFrame:
+        """Columns iteration, one per measured value, validation (NaN between validations)."""
+        return pd.read_csv(self.folder / CURVE)
+
+
+def write_checkpoint(folder: Path, learner: Learner, outcome: Outcome, about: About, run: RunRecord) -> None:
+    """Write the folder, whole or not at all."""
+    with whole_folder(folder) as place:
+        save_checkpoint(place, learner, outcome.meta, to_document(about))
+        _curve(outcome).to_csv(place / CURVE, index=False)
+        write_run(place / RUN, run)
+
+
+def _curve(outcome: Outcome) -> pd.DataFrame:
+    rows = [
+        {"iteration": point.iteration, **point.values, "validation": point.validation}
+        for point in outcome.curve
+    ]
+    # A curve that diverged at once has no points.
+    return pd.DataFrame(rows, columns=None if rows else ["iteration", "validation"])
+
+
+def load_trained(folder: Path) -> Trained:
+    """Raises InputError for a checkpoint that is damaged, or that no train step wrote."""
+    learner, meta, about = load_checkpoint(folder)
+    if "training" not in about:
+        raise InputError(f"{folder}: holds no training's parameters; expected an output of the train step")
+    document = {**about, "training": _training(about)}
+    return Trained(folder, learner, meta, from_document(About, document, str(folder)), read_run(folder / RUN))
+
+
+def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:
+    """A checkpoint that may be from an earlier version of the code, with other parameters.
+
+    where: what it is, for messages.
+    """
+    learner, meta, about = load_checkpoint(folder)
+    return learner, meta, from_document(Origin, _training(about), where)
+
+
+def _training(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a training under their present names; they once were JSON in a string."""
+    found = about.get("training")
+    training = json.loads(found) if isinstance(found, str) else dict(found or {})
+    train = {RENAMED.get(key, key): value for key, value in training.get("train", {}).items()}
+    return {**training, "train": train}

@@ -1,0 +1,37 @@
+"""The MLflow run that an output belongs to, and how long it took, in a file beside it that DVC ignores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.config.parsing import from_json, to_json
+from metasgd.files import write_atomically
+
+RUN, RUNS = "run.json", "runs.json"  # of a checkpoint, and of the results of a lane
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """seconds: what the training took; None where that is not known."""
+
+    run_id: str
+    seconds: float | None = None
+
+
+def write_run(path: Path, run: RunRecord) -> None:
+    write_atomically(path, (to_json(run) + "\n").encode())
+
+
+def read_run(path: Path) -> RunRecord | None:
+    """None without such a file, as in a checkpoint that DVC has pulled."""
+    return from_json(RunRecord, path.read_bytes(), str(path)) if path.exists() else None
+
+
+def write_runs(path: Path, runs: Mapping[str, RunRecord]) -> None:
+    """By <algorithm>-seed<seed>."""
+    rows = ",\n".join(f'"{name}": {to_json(run)}' for name, run in runs.items())
+    write_atomically(path, f"{{{rows}}}\n".encode())
+
+
+def read_runs(path: Path) -> dict[str, RunRecord]:
+    return from_json(dict[str, RunRecord], path.read_bytes(), str(path)) if path.exists() else {}

@@ -1,0 +1,104 @@
+"""What params.yaml can say whatever the kind of task: stored tasks, trainings, promotion, the default run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from components.config.parsing import STRICT
+from metasgd.configuration import LearnerSettings, NetworkSettings, TrainingSettings, TrpoSettings
+
+if TYPE_CHECKING:
+    from components.datasets.pinned import Pin  # with boto3, which most runs need not import
+
+Count = Annotated[int, Field(ge=1)]
+TaggedNetwork = Annotated[NetworkSettings, Field(discriminator="kind")]
+TaggedTraining = Annotated[TrainingSettings | TrpoSettings, Field(discriminator="optimiser")]
+
+
+@dataclass(frozen=True, config=STRICT)
+class StoredTasks:
+    """How many tasks of each set are stored, and how they are scored.
+
+    gate: at least 2, because the gate judges by an interval.
+    test_shots: every entry is scored on the test tasks; the first is the number reported.
+    """
+
+    validation: Count
+    gate: Annotated[int, Field(ge=2)]
+    test: Count
+    test_shots: Annotated[list[Count], Field(min_length=1)]
+    test_queries: Count
+
+
+@dataclass(frozen=True, config=STRICT)
+class TaskSettings:
+    """The section `tasks` of an experiment; each kind of task has a class of its own (components.kinds).
+
+    distribution: the kind's own settings, with at least shots and queries.
+    """
+
+    kind: str
+    distribution: Any
+    stored: StoredTasks
+    seed: Annotated[int, Field(ge=0)]
+
+    @property
+    def reported_shots(self) -> int:
+        """The number of test shots that is reported."""
+        return self.stored.test_shots[0]
+
+    @property
+    def files(self) -> str | None:
+        """The folder or archive that the tasks are made of; None for those that are drawn."""
+        return None
+
+    def problem_with(self, train: TrainingSettings | TrpoSettings) -> str | None:
+        """What no single key can say about itself: "key is value; expected …"."""
+        return None
+
+    def draw(self, folder: Path, pinned: "Pin | None" = None) -> None:
+        """Draw the stored tasks, into an episodes folder (components.artifacts.episodes).
+
+        pinned: `files`, where they have to be downloaded first.
+        Raises InputError for data that are missing or damaged, or cannot fill the tasks.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, config=STRICT)
+class Promotion:
+    """dry_run: decide and record, but register nothing and move no alias."""
+
+    dry_run: bool
+
+
+@dataclass(frozen=True, config=STRICT)
+class Training:
+    """Everything the train step is told, besides its episodes."""
+
+    experiment: str
+    algorithm: str
+    seed: int
+    network: TaggedNetwork
+    learner: LearnerSettings
+    train: TaggedTraining
+
+    @property
+    def name(self) -> str:
+        """As files are named after it."""
+        return f"{self.algorithm}-seed{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """As people are told of it."""
+        return f"{self.experiment} {self.algorithm} seed {self.seed}"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Run:
+    """What `make pipeline-run` does when it is told nothing else."""
+
+    experiments: list[str]
+    seeds: list[int]

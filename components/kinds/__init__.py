@@ -1,0 +1,1 @@
+"""What differs by kind of task: a module per kind, behind one Protocol, in one table."""

@@ -1,0 +1,31 @@
+"""The kinds of task that there are, by the names that params.yaml gives them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from components.artifacts.episodes import read_episodes
+from components.config.settings import TaskSettings
+from components.kinds.control import Control
+from components.kinds.images import Images
+from components.kinds.kind import Kind
+from components.kinds.sinusoid import Sinusoid
+from metasgd.errors import InputError
+
+KINDS: dict[str, type[Kind]] = {"sinusoid": Sinusoid, "images": Images, "control": Control}
+
+if TYPE_CHECKING:
+    TaggedTasks = TaskSettings
+else:
+    TaggedTasks = Annotated[tuple(kind.settings for kind in KINDS.values()), Field(discriminator="kind")]
+
+
+def load_tasks(folder: Path) -> Kind:
+    """The tasks of an episodes folder. Raises InputError for one that is missing, damaged or foreign."""
+    episodes = read_episodes(folder)
+    kind = episodes.manifest.tasks.get("kind")
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise InputError(f"{folder}: tasks.kind is {kind!r}; expected one of {known}")
+    return KINDS[kind].of(episodes)

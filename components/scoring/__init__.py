@@ -1,0 +1,1 @@
+"""Score every checkpoint of a lane on its stored tasks."""

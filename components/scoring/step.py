@@ -1,0 +1,161 @@
+"""Score every checkpoint of a lane on stored tasks: what evaluate and rollout both are."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from components.artifacts.checkpoint import Trained, load_trained
+from components.artifacts.intervals import half_width
+from components.artifacts.results import METRICS, Result, Score, ShotScores, TrainingRecord
+from components.artifacts.runs import RUNS, RunRecord, write_runs
+from components.config.code import git_commit
+from components.config.parsing import to_json
+from components.config.settings import Training
+from components.kinds.kind import Kind, task_set
+from components.kinds.table import load_tasks
+from components.scoring.tracking import log_result, run_of
+from metasgd.configuration import ConvNetSettings, PolicySettings
+from metasgd.errors import InputError
+from metasgd.files import whole_folder
+
+
+def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: Path) -> dict[str, float]:
+    """Write the results folder, whole or not at all; returns the headline numbers.
+
+    step: the one that is asked to: "evaluate" or "rollout".
+    Raises InputError for a checkpoint that is damaged or was trained for another kind of task, and for tasks
+    that another step scores.
+    """
+    tasks = load_tasks(episodes)
+    if tasks.scored_by != step:
+        raise InputError(f"{episodes}: tasks of kind {tasks.tasks.kind!r}; expected step {tasks.scored_by}")
+    lane = [_load(checkpoint, tasks) for checkpoint in checkpoints]
+    with whole_folder(output) as folder:
+        (folder / "pictures").mkdir()
+        shown = tasks.draw_lane(lane, folder)
+        runs = {trained.name: _score(trained, tasks, folder, shown) for trained in lane}
+        write_runs(folder / RUNS, {name: record for name, (record, _) in runs.items()})
+        numbers = headline([result for _, result in runs.values()])
+        (folder / METRICS).write_text(json.dumps(numbers, indent=2) + "\n")
+    return numbers
+
+
+def _load(checkpoint: Path, tasks: Kind) -> Trained:
+    trained, expected = load_trained(checkpoint), tasks.episodes.manifest.problem
+    if trained.learner.problem != expected:
+        raise InputError(f"{checkpoint}: was trained for {trained.learner.problem}; expected {expected}")
+    return trained
+
+
+def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -> tuple[RunRecord, Result]:
+    """The files of one checkpoint, which its MLflow run keeps, too."""
+    scores = all_scores(trained, tasks)
+    result = _result(trained, tasks, scores)
+    pictures = folder / "pictures" / trained.name
+    pictures.mkdir()
+    (folder / f"{trained.name}.json").write_text(to_json(result) + "\n")
+    scores.to_parquet(folder / f"{trained.name}.parquet", index=False)
+    tasks.draw(trained, pictures)
+    with run_of(trained, tasks.tasks.kind) as run:
+        log_result(run, result, scores, trained.meta)
+        run.log_folder(pictures, "pictures")
+        for file in shown:
+            run.log_file(file, "pictures")
+    return RunRecord(run.run_id, trained.run.seconds if trained.run else None), result
+
+
+def all_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
+    """Of gate and test tasks, by every number of test shots: columns set, shots, task, step, score."""
+    sets = [
+        ("gate", tasks.tasks.reported_shots),
+        *(("test", shots) for shots in tasks.tasks.stored.test_shots),
+    ]
+    tables = [
+        score_table(name, shots, tasks.scores(trained.learner, trained.meta, name, shots))
+        for name, shots in sets
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_table(name: str, shots: int, scores: Tensor) -> pd.DataFrame:
+    """Scores [tasks, steps + 1] as rows."""
+    tasks, steps = scores.shape
+    return pd.DataFrame(
+        {
+            "set": name,
+            "shots": shots,
+            "task": torch.arange(tasks).repeat_interleave(steps).numpy(),
+            "step": torch.arange(steps).repeat(tasks).numpy(),
+            "score": scores.flatten().double().numpy(),
+        }
+    )
+
+
+def headline(results: Sequence[Result]) -> dict[str, float]:
+    """Scores before and after adaptation of every algorithm and seed: what DVC and KFP show."""
+    values = {}
+    for result in results:
+        name = f"{result.name}-{result.metric}"
+        values[f"{name}-before"] = result.steps[0].mean
+        values[f"{name}-after"] = result.after.mean
+        values[f"{name}-after-ci95"] = result.after.ci95
+    return values
+
+
+def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
+    training, learner, about = trained.about.training, trained.learner, trained.about
+    by_shots = {shots: _shot_scores(scores, tasks, shots) for shots in tasks.tasks.stored.test_shots}
+    reported = by_shots.pop(tasks.tasks.reported_shots)
+    parameters = sum(value.numel() for value in trained.meta.theta.values())
+    manifest = tasks.episodes.manifest
+    return Result(
+        experiment=training.experiment,
+        algorithm=training.algorithm,
+        seed=training.seed,
+        metric=learner.objective.metric,
+        higher_is_better=learner.objective.higher_is_better,
+        task_set=reported.task_set,
+        tasks=reported.tasks,
+        shots=tasks.tasks.reported_shots,
+        adapted=learner.settings.test_steps,
+        data=manifest.data,
+        commit=git_commit(),
+        steps=reported.steps,
+        other_shots=by_shots,
+        reference=learner.settings.is_reference,
+        learner=asdict(training.learner),
+        network={**asdict(training.network), "parameters": parameters},
+        notes=[*manifest.notes, *_network_notes(training)],
+        training=TrainingRecord(
+            iterations=training.train.iterations,
+            chosen_iteration=about.chosen_iteration,
+            device=about.device,
+            compiled=about.compiled,
+        ),
+    )
+
+
+def _shot_scores(scores: pd.DataFrame, tasks: Kind, shots: int) -> ShotScores:
+    of_test = scores[(scores["set"] == "test") & (scores["shots"] == shots)]
+    steps = [
+        Score(step, float(scores.mean()), half_width(scores))
+        for step in sorted(of_test["step"].unique().tolist())
+        for scores in [of_test.loc[of_test["step"] == step, "score"].to_numpy()]
+    ]
+    return ShotScores(task_set(tasks, "test", shots), int(of_test["task"].nunique()), steps)
+
+
+def _network_notes(training: Training) -> list[str]:
+    match training.network:
+        case ConvNetSettings(filters=filters, transductive=transductive):
+            statistics = "the whole query batch (transductive)" if transductive else "the support set"
+            return [f"{filters} filters", f"batch norm of queries by the statistics of {statistics}"]
+        case PolicySettings(std=std):
+            return [f"the policy's standard deviation starts at {std} and is learned"]
+        case _:
+            return []

@@ -1,0 +1,61 @@
+"""What scoring adds to MLflow: metrics, tags and pictures, to the run of the training."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+
+from components.artifacts.checkpoint import Trained
+from components.artifacts.results import Result
+from components.tracking.client import connect
+from components.tracking.runs import TrackedRun, find_run, open_run
+from metasgd.adaptation import Meta
+from metasgd.trees import flatten
+
+
+@contextmanager
+def run_of(trained: Trained, experiment: str) -> Iterator[TrackedRun]:
+    """The MLflow run of the checkpoint's training; where this store lacks it, a new one, linked.
+
+    experiment: MLflow's, for a new one.
+    """
+    known = trained.run.run_id if trained.run else None
+    run = find_run(connect(), known)
+    if run is not None:
+        yield run
+        return
+    title = f"{trained.about.training.title} (evaluation)"
+    with open_run(experiment, title, {"training_run": str(known)}) as run:
+        yield run
+
+
+def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta) -> None:
+    """One row in the MLflow UI says all: metrics and tags join the run of the training."""
+    metric = result.metric
+    before, after = result.steps[0], result.after
+    gate = scores[(scores["set"] == "gate") & (scores["step"] == result.adapted)]["score"]
+    values = {
+        f"test_{metric}_before": before.mean,
+        f"test_{metric}_before_ci95": before.ci95,
+        f"test_{metric}_after": after.mean,
+        f"test_{metric}_after_ci95": after.ci95,
+        f"gate_{metric}_after": float(gate.mean()),
+        **_summary(meta),
+    }
+    for further in result.steps:
+        if further.step > result.adapted:
+            values[f"test_{metric}_after_{further.step}steps"] = further.mean
+    for shots, other in result.other_shots.items():
+        values[f"test_{metric}_after_{shots}shot"] = other.at(result.adapted).mean
+    run.log_metrics(values)
+    run.set_tags({"task_set": result.task_set, "evaluated_by": result.commit, "reference": result.reference})
+
+
+def _summary(meta: Meta) -> dict[str, float]:
+    """theta and alpha in numbers that two runs can be compared by."""
+    numbers = {"theta_norm": float(flatten(meta.theta.values()).norm())}
+    if meta.alpha:
+        alpha = flatten(meta.alpha.values())
+        numbers["alpha_mean"] = float(alpha.mean())
+        numbers["alpha_negative_share"] = float((alpha < 0).float().mean())
+    return numbers

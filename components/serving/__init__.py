@@ -1,0 +1,1 @@
+"""The registered model, as it answers wherever MLflow loads it."""

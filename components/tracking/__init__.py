@@ -1,0 +1,1 @@
+"""MLflow: runs and their parents, the model registry, the UI."""

@@ -1,0 +1,176 @@
+"""One MLflow run per (experiment, algorithm, seed), in one MLflow experiment per kind of task.
+
+Everything goes through the client API: joining a run with `mlflow.start_run` would overwrite the
+status that its own step gave it.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from components.config.code import git_commit
+from components.config.environment import IMAGE, PIPELINE_RUN
+from components.console.messages import in_one_line
+from components.console.signals import Terminated
+from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_id
+from components.tracking.parents import PIPELINE_RUN_TAG, given_parent, make_parent
+
+BATCH = 1000  # metrics that MLflow takes at once
+RUN_NAME = 250  # characters that MLflow's own tables hold
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One MLflow run, written through the client."""
+
+    client: MlflowClient
+    run_id: str
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        self.client.log_batch(self.run_id, params=[Param(key, str(value)) for key, value in params.items()])
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        if not values:
+            return
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, step) for key, value in values.items()]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def log_history(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """(step, values) of many steps at once."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+
+    def last_steps(self) -> dict[str, int]:
+        """Metric -> the last step that is logged."""
+        names = self.client.get_run(self.run_id).data.metrics
+        histories = {name: self.client.get_metric_history(self.run_id, name) for name in names}
+        return {name: max(metric.step for metric in history) for name, history in histories.items()}
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_file(self, file: Path, place: str) -> None:
+        self.client.log_artifact(self.run_id, str(file), place)
+
+    def log_folder(self, folder: Path, place: str) -> None:
+        self.client.log_artifacts(self.run_id, str(folder), place)
+
+
+@contextmanager
+def open_run(
+    experiment: str, name: str, tags: Mapping[str, str], earlier: str | None = None
+) -> Iterator[TrackedRun]:
+    """A run, ended as FINISHED, as KILLED when it is interrupted, or as FAILED when the body raises.
+
+    Within a pipeline run, its parent is the run that stands for it (components.tracking.parents).
+    earlier: the run of an attempt that ended early, which is continued where this store has it. Within a
+        pipeline run, an earlier attempt's run is found by its name, too.
+    """
+    client = connect()
+    parent = given_parent() or _pipeline_parent(client)
+    links = {"mlflow.parentRunId": parent} if parent else {}
+    about = {"mlflow.source.git.commit": git_commit(), **links, **_environment_tags(), **tags}
+    run = (
+        _reopen(client, earlier, about)
+        or _reopen(client, _earlier_attempt(client, experiment, name), about)
+        or _create(client, experiment, name, about)
+    )
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    except (KeyboardInterrupt, Terminated):
+        status = "KILLED"
+        raise
+    finally:
+        _end(run, status)
+
+
+def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
+    place = experiment_id(client, experiment)
+    made = client.create_run(place, run_name=name[:RUN_NAME], tags=dict(tags))
+    return TrackedRun(client, made.info.run_id)
+
+
+def _reopen(client: MlflowClient, run_id: str | None, tags: Mapping[str, str]) -> TrackedRun | None:
+    """The run of that id as one that is under way; None where it is over, deleted or unknown here.
+
+    One that is RUNNING in another pipeline run has not ended: it is that one's.
+    """
+    found = find_run(client, run_id)
+    if found is None:
+        return None
+    run = client.get_run(found.run_id)
+    elsewhere = run.data.tags.get(PIPELINE_RUN_TAG) != tags.get(PIPELINE_RUN_TAG)
+    is_over = run.info.status == "FINISHED" or (run.info.status == "RUNNING" and elsewhere)
+    if is_over or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        return None
+    client.update_run(found.run_id, status="RUNNING")
+    found.set_tags(tags)
+    return found
+
+
+def _earlier_attempt(client: MlflowClient, experiment: str, name: str) -> str | None:
+    """The run of this name in this pipeline run that did not finish: its pod was lost, or failed."""
+    pipeline = os.environ.get(PIPELINE_RUN)
+    if not pipeline:
+        return None
+    chosen = f"attributes.status != 'FINISHED' and tags.{PIPELINE_RUN_TAG} = '{pipeline}'"
+    runs = client.search_runs([experiment_id(client, experiment)], filter_string=chosen)
+    return next((run.info.run_id for run in runs if run.info.run_name == name[:RUN_NAME]), None)
+
+
+def _end(run: TrackedRun, status: str) -> None:
+    """A store that is away does not take the place of the error that ends the run."""
+    try:
+        run.client.set_terminated(run.run_id, status)
+    except (MlflowException, requests.RequestException) as error:
+        if status == "FINISHED":
+            raise
+        print(f"warning: MLflow was not told that the run is {status} ({in_one_line(error)})", flush=True)
+
+
+def _pipeline_parent(client: MlflowClient) -> str | None:
+    name = os.environ.get(PIPELINE_RUN)
+    return make_parent(client, experiment_id(client, PIPELINES), name) if name else None
+
+
+def find_run(client: MlflowClient, run_id: str | None) -> TrackedRun | None:
+    """The run of that id, or None where this store does not know it."""
+    if run_id is None:
+        return None
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
+            return None
+        raise
+    return TrackedRun(client, run_id)
+
+
+def _environment_tags() -> dict[str, str]:
+    names = {"image": IMAGE, PIPELINE_RUN_TAG: PIPELINE_RUN}
+    return {tag: os.environ[name] for tag, name in names.items() if name in os.environ}
+
+
+def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys, as they are written with SET="…"."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        nested = (
+            flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        )
+        flat.update(nested)
+    return flat

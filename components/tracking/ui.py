@@ -1,0 +1,32 @@
+"""python -m components.tracking.ui: the MLflow UI of the tracking store, on loopback only."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+from components.console.command import run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.tracking.ui", description=__doc__)
+    parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1")
+    options = parser.parse_args()
+
+    from components.tracking.client import connect, tracking_uri
+
+    connect()
+    if tracking_uri().startswith("http"):
+        print("MLFLOW_TRACKING_URI names a server, which has a UI of its own")
+        return
+    print(f"MLflow UI: http://127.0.0.1:{options.port} in about half a minute; Ctrl-C ends it", flush=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(options.port)]
+    # One worker and no job runners: a UI for one person.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    subprocess.run(
+        [*command, "--workers", "1", "--backend-store-uri", tracking_uri()], env=environment, check=False
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

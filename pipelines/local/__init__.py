@@ -1,0 +1,1 @@
+"""The pipeline on this machine, in this interpreter or in containers."""

@@ -1,0 +1,117 @@
+"""The local runner: the compiled pipeline in kfp.local, on this machine and interpreter.
+
+kfp.local swaps log handlers and `print` while it runs, so it gets a process of its own (this
+module's command); the launcher reads its lines.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.console.command import StepFailedError
+from metasgd.errors import InputError
+from pipelines.dag import NAME
+
+COLOUR = re.compile(r"\x1b\[\d+m")
+BAD_INPUT = re.compile(r"InputError|CheckpointError|TrainingDivergedError|S3\w*Error")
+FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
+FAILURE = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (.+)$")
+
+
+@contextmanager
+def safe_paths(checkout: Path) -> Iterator[tuple[Path, Path]]:
+    """The checkout and this interpreter, under names that kfp's local runner can bear.
+
+    It writes the interpreter's path unquoted into a shell command and replaces the text "python3"
+    everywhere in it, so a path with a space or that text is reached through temporary links.
+    """
+    prefix = Path(sys.prefix)
+    if not any(re.search(r"[^\w./+-]|python3", str(path)) for path in (checkout, prefix)):
+        yield checkout, prefix / "bin" / "python"
+        return
+    with tempfile.TemporaryDirectory(prefix="metasgd-") as links:
+        here, environment = Path(links) / "checkout", Path(links) / "environment"
+        here.symlink_to(checkout)
+        environment.symlink_to(prefix)
+        yield here, environment / "bin" / "python"
+
+
+def run_here(
+    package: Path,
+    root: Path,
+    log: Path,
+    show: Callable[[str], None],
+    module: str = "pipelines.local.interpreter",
+    held: Sequence[int] = (),
+) -> Path:
+    """Run a compiled pipeline on this machine; returns the folder with a folder per task.
+
+    module: whose command runs it: this one's, or that of `pipelines.local.containers`.
+    package, root, log: paths relative to the checkout, which is the current folder.
+    show: told every line of the output, without colours and indentation; the log keeps them all.
+    held: descriptors that the process inherits.
+    Raises InputError or StepFailedError, with the failed step's own error and the place of the log.
+    """
+    with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept:
+        command = [str(python), "-u", "-m", module, str(here / package), str(here / root)]
+        with subprocess.Popen(
+            command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            pass_fds=held,
+        ) as process:  # fmt: skip
+            failure = None
+            for line in process.stdout or []:
+                kept.write(line)
+                text = COLOUR.sub("", line).strip()
+                failure = failure or FAILURE.match(text)
+                show(text)
+        if process.returncode:
+            raise _failed(failure, log)
+    return max(root.glob(f"{NAME}-*"))
+
+
+def _failed(failure: re.Match[str] | None, log: Path) -> Exception:
+    kind, message = failure.groups() if failure else ("StepFailedError", "the pipeline failed")
+    if BAD_INPUT.fullmatch(kind) or FULL_DISK.search(message):
+        return InputError(f"{message} (log: {log})")
+    return StepFailedError(f"{kind}: {message} (log: {log})")
+
+
+def require_outputs(run: Path, lanes: Sequence[Mapping[str, str]], trainings: Sequence[int]) -> None:
+    """Believe in success only where every step of every lane left its outputs.
+
+    lanes: the names of its tasks by step; trainings: their number, in each lane.
+    """
+    for tasks, count in zip(lanes, trainings, strict=True):
+        for step, task in tasks.items():
+            wanted = count if step == "train" else 1
+            found = len(list(run.rglob(f"{task}/executor_output.json")))
+            if found != wanted:
+                raise InputError(
+                    f"{run}: {task} left {found} outputs; expected {wanted}: the run is not whole"
+                )
+
+
+def refuse_python3(lanes: Sequence[str]) -> None:
+    """kfp's local runner would rewrite the text "python3" inside parameters too."""
+    for text in lanes:
+        if "python3" in text:
+            raise InputError(
+                'a parameter holds "python3", which kfp\'s local runner rewrites; expected another'
+            )
+
+
+def main() -> None:
+    """python -m pipelines.local.interpreter PACKAGE ROOT"""
+    from kfp import components, local
+
+    package, root = sys.argv[1:]
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
+    components.load_component_from_file(package)()
+
+
+if __name__ == "__main__":
+    main()

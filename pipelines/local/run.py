@@ -1,0 +1,64 @@
+"""What `make pipeline-run` does: params.yaml and overrides in, a compiled pipeline run, a table out."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from components.component import LOCAL_IMAGE
+from components.config.environment import PARENT, PIPELINE_RUN
+from components.config.parsing import to_json
+from components.kinds.experiment import Experiment
+from components.report.step import read_summary
+from components.report.summary import table
+from components.tracking.client import PIPELINES
+from components.tracking.parents import TAG
+from components.tracking.runs import open_run
+from pipelines.dag import NAME, compile_pipeline, task_names
+from pipelines.local.display import Display
+from pipelines.local.interpreter import refuse_python3, require_outputs, run_here
+from pipelines.local.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
+from pipelines.pods import Pods
+
+REPORT = "report.html"
+
+
+def run_pipeline(
+    experiments: Sequence[Experiment], seeds: Sequence[int], console: Console, image: str | None = None
+) -> Path:
+    """Run the lanes on this machine and print the table; returns the folder of the run.
+
+    image: run the steps in containers of it, instead of this interpreter.
+    Raises InputError for bad input and StepFailedError where a step fails.
+    """
+    started = time.monotonic()
+    refuse_python3([to_json(experiment) for experiment in experiments])
+    names = [experiment.name for experiment in experiments]
+    folder = RUNS / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
+    folder.mkdir(parents=True)
+    package, log = folder / "pipeline.yaml", folder / "run.log"
+    module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
+    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE))
+    tags = {"experiments": " ".join(names), TAG: folder.name}
+    with under_way(folder) as lock, open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
+        end_lost_runs(parent.client)
+        os.environ[PARENT] = parent.run_id
+        os.environ[PIPELINE_RUN] = folder.name
+        try:
+            with Display(console, experiments) as display:
+                run = run_here(package, folder, log, display.line, module, [lock])
+        except BaseException:
+            end_lost_steps(parent.client, folder.name)
+            raise
+        lanes = task_names([experiment.kind for experiment in experiments])
+        require_outputs(run, lanes, [len(experiment.trainings(seeds)) for experiment in experiments])
+        chapters = run / lanes[-1]["report"] / "chapters"
+        shutil.copy(chapters / REPORT, folder / REPORT)
+        parent.log_folder(chapters, "report")
+    console.print(table(read_summary(chapters)))
+    console.print(f"{time.monotonic() - started:.0f} s. Report: {folder / REPORT}  Compare runs: make ui")
+    return folder

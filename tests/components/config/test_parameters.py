@@ -1,0 +1,243 @@
+"""params.yaml: every experiment resolves, every mistake is named in one line."""
+
+import dataclasses
+import inspect
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import metasgd.configuration
+from components.config import parameters
+from components.config.parameters import (
+    Experiment,
+    Training,
+    experiment_names,
+    from_json,
+    load_experiment,
+    load_run,
+    tasks_from_json,
+    to_json,
+)
+from metasgd.errors import InputError
+
+PARAMS = Path(parameters.__file__).parents[2] / "params.yaml"
+NAMES = experiment_names(PARAMS)
+SINE = "sinusoid-5shot"
+
+
+def load(*overrides: str, name: str = SINE) -> Experiment:
+    return load_experiment(name, overrides, PARAMS)
+
+
+def refused(*overrides: str, name: str = SINE, params: Path = PARAMS) -> str:
+    """The one line with which the parameters are refused."""
+    with pytest.raises(InputError) as caught:
+        load_experiment(name, overrides, params)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_resolves_and_round_trips(name: str) -> None:
+    """Each experiment of params.yaml is complete, and comes back whole from the JSON that a step gets."""
+    experiment = load(name=name)
+    assert experiment.name == name
+    assert experiment.tasks.kind == experiment.kind
+    assert from_json(Experiment, to_json(experiment)) == experiment
+    assert tasks_from_json(to_json(experiment.tasks)) == experiment.tasks
+    for training in experiment.trainings([1, 2]):
+        assert from_json(Training, to_json(training)) == training
+
+
+def test_every_declared_algorithm_can_be_trained() -> None:
+    """Not only the ones that are compared by default."""
+    for name in NAMES:
+        experiment = load(name=name)
+        for algorithm in experiment.algorithms:
+            assert experiment.training(algorithm, 1).learner == experiment.algorithms[algorithm]
+
+
+def test_what_a_run_does_by_default_is_known() -> None:
+    """The default experiments exist."""
+    run = load_run(PARAMS)
+    assert set(run.experiments) <= set(NAMES)
+    assert run.seeds
+
+
+def test_own_keys_win_over_the_kinds_defaults() -> None:
+    """An experiment is its kind's defaults with its own keys merged over them, key by key."""
+    small, long = load(), load(name="sinusoid-10shot")
+    assert (small.tasks.distribution.shots, long.tasks.distribution.shots) == (5, 10)
+    assert small.tasks.stored.test_shots == [5, 10, 20]
+    assert small.tasks.stored.gate == long.tasks.stored.gate
+
+
+def test_the_papers_rates() -> None:
+    """Section 5.1: alpha starts in [.005, .1] for Meta-SGD; MAML's rate is .01 and stays."""
+    experiment = load()
+    meta_sgd, maml = experiment.algorithms["meta-sgd"], experiment.algorithms["maml"]
+    assert (meta_sgd.alpha, meta_sgd.start) == ("per-parameter", (0.005, 0.1))
+    assert (maml.alpha, maml.start) == ("fixed", (0.01, 0.01))
+
+
+def test_overrides_for_all_and_for_one() -> None:
+    """train.rate is for every experiment asked for; with an experiment's name in front, for that one."""
+    assert load("train.rate=0.5").train.rate == 0.5
+    assert load("train.rate=0.5", name="sinusoid-10shot").train.rate == 0.5
+    assert load("sinusoid-5shot.train.rate=0.5").train.rate == 0.5
+    other = load(name="sinusoid-10shot")
+    assert load("sinusoid-5shot.train.rate=0.5", name="sinusoid-10shot") == other
+
+
+def test_overrides_reach_every_kind_of_value() -> None:
+    """Lists, ranges, flags and single rates; a later override wins."""
+    experiment = load(
+        "compare=[maml, meta-sgd, from-scratch]",
+        "algorithms.maml.start=[0.2, 0.3]",
+        "promote.dry_run=true",
+        "tasks.stored.test_shots=[1]",
+        "network.hidden=[]",
+        "algorithms.meta-sgd.layers={linear2: [0.01, 0.02]}",
+        "train.rate=1",
+        "train.rate=2",
+    )
+    assert experiment.compare == ["maml", "meta-sgd", "from-scratch"]
+    assert experiment.algorithms["maml"].start == (0.2, 0.3)
+    assert experiment.algorithms["maml"].alpha == "fixed"
+    assert experiment.algorithms["meta-sgd"].layers == {"linear2": (0.01, 0.02)}
+    assert experiment.promote.dry_run
+    assert experiment.tasks.stored.test_shots == [1]
+    assert experiment.network.hidden == ()  # type: ignore[union-attr]
+    assert experiment.train.rate == 2.0
+
+
+def test_an_algorithm_of_ones_own() -> None:
+    """Only the algorithms may gain names; one that is given in full can be compared."""
+    own = "{alpha: scalar, start: [1, 1], layers: {}, order: first, steps: 2, test_steps: 2, trained: true}"
+    experiment = load(f"algorithms.mine={own}", "compare=[mine]")
+    assert [training.learner.order for training in experiment.trainings([1])] == ["first"]
+    assert "algorithms.half.start: Field required" in refused("algorithms.half.alpha=scalar")
+
+
+def test_trainings_are_ordered() -> None:
+    """Algorithms outermost, in the order of `compare`; seeds as they are given."""
+    trainings = load("compare=[meta-sgd, maml]").trainings([3, 1])
+    found = [(training.algorithm, training.seed) for training in trainings]
+    assert found == [("meta-sgd", 3), ("meta-sgd", 1), ("maml", 3), ("maml", 1)]
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    """Experiments, keys, sections and algorithms: the line says what there is."""
+    message = refused(name="sinus")
+    assert "'sinus'" in message
+    assert all(name in message for name in NAMES)
+    assert "'trian' is unknown; expected one of kind, tasks, network, train" in refused("trian.rate=1")
+    message = refused("train.iteration=5")
+    assert "SET 'train.iteration=5'" in message
+    assert "'iteration' is unknown; expected one of optimiser, iterations, meta_batch, rate" in message
+    assert "'nothing' is unknown; expected one of meta-sgd, maml" in refused("compare=[nothing]")
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value", "expectation"),
+    [
+        ("train.iterations=many", "train.iterations", "'many'", "integer"),
+        ("train.iterations=2.5", "train.iterations", "2.5", "integer"),
+        ("train.iterations=true", "train.iterations", "True", "integer"),
+        ("train.iterations=0", "iterations", "0", "at least 1"),
+        ("train.rate=-1", "rate", "-1", "above 0"),
+        ("train.select=worst", "train.select", "'worst'", "'best' or 'last'"),
+        ("promote.dry_run=1", "promote.dry_run", "1", "boolean"),
+        ("algorithms.maml.start=0.1", "algorithms.maml.start", "0.1", "array"),
+        ("algorithms.maml.start=[2, 1]", "start", "[2", "low <= high"),
+        ("algorithms.maml.alpha=some", "algorithms.maml.alpha", "'some'", "'per-parameter', 'scalar'"),
+        ("tasks.distribution.shots=0", "shots", "0", "at least 1"),
+        ("tasks.stored.test_shots=[]", "tasks.stored.test_shots", "[]", "at least 1 item"),
+        ("train=5", "train", "5", "a section with the keys optimiser, iterations"),
+    ],
+)
+def test_mistyped_values_name_key_value_and_expectation(
+    override: str, key: str, value: str, expectation: str
+) -> None:
+    """A wrong value is refused, not converted, and the line says where, what, and what was expected."""
+    message = refused(override)
+    assert key in message
+    assert value in message
+    assert expectation in message
+
+
+@pytest.mark.parametrize("override", ["train.rate", "=3", ""])
+def test_overrides_without_key_or_value(override: str) -> None:
+    """The line shows how an override looks."""
+    assert "expected key=value, as in train.iterations=2000" in refused(override)
+
+
+@pytest.mark.parametrize(
+    "override", ["sinusoid-5shot=5", "sinusoid-5shot=abc", "sinusoid-5shot=", "train.rate=[1,"]
+)
+def test_overrides_that_are_no_yaml_or_no_section(override: str) -> None:
+    """An experiment set to a value, and a list that is not closed, are refused in one line too."""
+    assert override in refused(override)
+
+
+def test_the_kind_is_that_of_the_tasks() -> None:
+    """A sine experiment cannot be called one of images: kind says which scores are better."""
+    assert SINE in refused("kind=images")
+
+
+def test_a_network_of_another_kind_replaces_the_section() -> None:
+    """A network of another kind brings all its keys; none of the former kind's are left."""
+    assert "network.blocks" in refused("network={kind: convnet}")
+    own = "{kind: convnet, blocks: 1, filters: 2, halving: strides, extra: 0, transductive: true}"
+    assert load(f"network={own}").network.kind == "convnet"
+
+
+def test_an_algorithm_is_compared_once() -> None:
+    """Twice the same name would train twice and leave one result."""
+    assert "meta-sgd" in refused("compare=[meta-sgd, meta-sgd]")
+
+
+def test_a_final_training_selects_no_checkpoint() -> None:
+    """There are no validation classes to choose by: the last checkpoint is kept, or best is refused."""
+    chosen = ("tasks.source.final=true", "train.select=best")
+    with suppress(InputError):
+        assert load(*chosen, name="omniglot-5way-1shot").train.select == "last"
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "run: {}\n", "a: [1\n"])
+def test_files_that_are_no_parameters(tmp_path: Path, text: str) -> None:
+    """Another YAML file, or none at all, is refused in one line that names it."""
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert str(path) in refused(params=path)
+    path.unlink()
+    assert "no such file" in refused(params=path)
+
+
+def test_an_experiment_of_an_unknown_kind(tmp_path: Path) -> None:
+    """The line lists the kinds that have defaults."""
+    path = tmp_path / "params.yaml"
+    path.write_text("defaults: {sinusoid: {}}\nmine: {kind: sounds}\n")
+    assert "mine.kind is 'sounds'; expected one of sinusoid" in refused(name="mine", params=path)
+
+
+def test_damaged_json_names_its_place() -> None:
+    """What a step is handed is checked as well: the key that is missing, and where it was looked for."""
+    with pytest.raises(InputError, match=r"^here: experiment: Field required"):
+        from_json(Training, "{}", "here")
+
+
+def test_no_defaults_live_in_code() -> None:
+    """params.yaml is the only place with defaults: no settings class has any."""
+    classes = [
+        found
+        for module in (metasgd.configuration, parameters)
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if dataclasses.is_dataclass(found)
+    ]
+    assert len(classes) >= 14
+    for found in classes:
+        for field in dataclasses.fields(found):
+            missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            assert missing, f"{found.__name__}.{field.name}"

@@ -1,0 +1,32 @@
+"""What a person sees of a run: steps, bars, and what trainings say besides."""
+
+import io
+
+from rich.console import Console
+
+from components.config.parameters import load_experiment
+from pipelines.local.display import Display
+
+LINES = [
+    "Executing task 'preprocess'",
+    "Executing task 'train'",
+    "Executing task 'train'",
+    "sinusoid-5shot maml seed 1: continues from iteration 660",
+    "sinusoid-5shot maml seed 1: warning: the state cannot be kept (disk [full]); an interruption …",
+    "::progress::sinusoid-5shot maml seed 1|700|10000|train_loss 2.0",
+    "something that a library printed",
+]
+
+
+def test_steps_and_notes_are_shown_and_the_rest_is_in_the_log() -> None:
+    """A step once, though every training starts it; words in brackets are not taken for markup."""
+    output = io.StringIO()
+    with Display(Console(file=output, width=120), [load_experiment("sinusoid-5shot")]) as display:
+        for line in LINES:
+            display.line(line)
+    shown = output.getvalue()
+    assert shown.count("sinusoid-5shot: train") == 1
+    assert "sinusoid-5shot: preprocess" in shown
+    assert "continues from iteration 660" in shown
+    assert "disk [full]" in shown
+    assert "a library" not in shown

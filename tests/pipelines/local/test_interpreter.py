@@ -1,0 +1,98 @@
+"""The local runner's guards: paths it cannot bear, and success it must not believe."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.console.command import StepFailedError
+from metasgd.errors import InputError
+from pipelines.dag import task_names
+from pipelines.local.interpreter import refuse_python3, require_outputs, run_here, safe_paths
+
+
+def write_outputs(run: Path) -> None:
+    """What a whole run of one lane with two trainings leaves."""
+    tasks = ["preprocess", "evaluate", "promote", "report"]
+    tasks += [f"for-loop-2-iteration-{number}/train" for number in range(2)]
+    for task in tasks:
+        (run / task).mkdir(parents=True)
+        (run / task / "executor_output.json").write_text("{}")
+
+
+def test_a_whole_run_is_believed(tmp_path: Path) -> None:
+    """Every step left its outputs."""
+    write_outputs(tmp_path)
+    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2])
+
+
+@pytest.mark.parametrize("missing", ["report", "for-loop-2-iteration-1/train"])
+def test_a_step_without_outputs_is_no_success(tmp_path: Path, missing: str) -> None:
+    """A runner that says SUCCESS is not enough."""
+    write_outputs(tmp_path)
+    (tmp_path / missing / "executor_output.json").unlink()
+    with pytest.raises(
+        InputError, match=rf"{missing.rsplit('/', maxsplit=1)[-1]} left \d outputs; expected \d"
+    ):
+        require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2])
+
+
+def test_plain_paths_are_used_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No links where none are needed."""
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    with safe_paths(Path("/plain/checkout")) as (here, python):
+        assert here == Path("/plain/checkout")
+        assert python == Path("/usr/bin/python")
+
+
+@pytest.mark.parametrize("name", ["my checkout", "python3-checkout", "a;b", "it's"])
+def test_awkward_paths_are_reached_through_links(tmp_path: Path, name: str) -> None:
+    """The links lead to the same places, bear plain names, and are gone afterwards."""
+    checkout = tmp_path / name
+    checkout.mkdir()
+    with safe_paths(checkout) as (here, python):
+        assert here.resolve() == checkout.resolve()
+        assert python.exists()
+        assert name not in f"{here} {python}"
+    assert not here.exists()
+
+
+def test_parameters_with_python3_are_refused() -> None:
+    """kfp's local runner would rewrite them."""
+    refuse_python3(['{"path": "data"}'])
+    with pytest.raises(InputError, match="python3"):
+        refuse_python3(['{"path": "python3-pictures"}'])
+
+
+def run_lines(folder: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """run_here, where the runner prints one line and fails."""
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "__init__.py").touch()
+    (folder / "pipelines" / "local.py").write_text(f"print({line!r})\nraise SystemExit(1)\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    run_here(Path("pipeline.yaml"), Path("root"), Path("run.log"), lambda text: None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    metasgd.errors.InputError: data/a.zip: no such file; expected an archive",
+        "OSError: [Errno 28] No space left on device: 'episodes'",
+        "sqlalchemy.exc.OperationalError: database or disk is full",
+    ],
+)
+def test_what_the_user_can_mend_is_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """The failed step's own line, and the place of the log, which holds everything."""
+    with pytest.raises(InputError, match=r"\(log: run\.log\)$") as refused:
+        run_lines(tmp_path, monkeypatch, line)
+    assert line.split(": ", 1)[1].strip() in str(refused.value)
+    assert line in (tmp_path / "run.log").read_text()
+
+
+def test_other_failures_name_their_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the program is no bad input."""
+    with pytest.raises(StepFailedError, match=r"^ZeroDivisionError: division by zero \(log: run\.log\)$"):
+        run_lines(tmp_path, monkeypatch, "ZeroDivisionError: division by zero")
