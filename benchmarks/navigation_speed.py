@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from components.config.parameters import load_experiment
+from components.kinds.experiment import load_experiment
 from metasgd.adaptation import Learner, Problem
 from metasgd.policy_adaptation import collect, shared
 from metasgd.seeds import generator

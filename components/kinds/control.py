@@ -67,10 +67,10 @@ class ControlTasks(TaskSettings):
 class Control:
     """Implements `components.kinds.kind.Kind`."""
 
-    tasks: ControlTasks
+    parameters: ControlTasks
     episodes: Episodes
     dynamics: Dynamics
-    settings: ClassVar[type[TaskSettings]] = ControlTasks
+    schema: ClassVar[type[TaskSettings]] = ControlTasks
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "rollout"
     optimiser: ClassVar[Literal["adam", "trpo"]] = "trpo"
 
@@ -81,7 +81,7 @@ class Control:
 
     def fit(self, learner: Learner, training: Training, hooks: Hooks) -> Outcome:
         assert isinstance(training.train, TrpoSettings)  # noqa: S101  # by `optimiser`
-        distribution = self.tasks.distribution
+        distribution = self.parameters.distribution
         return meta_train_policy(
             learner, checked(self.dynamics, hooks.check), self.validation_score(learner), training.train,
             training.seed, shots=distribution.shots, queries=distribution.queries,
@@ -89,7 +89,7 @@ class Control:
         )  # fmt: skip
 
     def validation_score(self, learner: Learner) -> Callable[[Meta], float]:
-        plan = self._plan(self.tasks.distribution.shots, learner.settings.steps)
+        plan = self._plan(self.parameters.distribution.shots, learner.settings.steps)
         return lambda meta: float(self._returns(learner, meta, "validation", plan)[:, -1].mean())
 
     def scores(self, learner: Learner, meta: Meta, name: str, shots: int) -> Tensor:
@@ -125,35 +125,35 @@ class Control:
 
     def example(self, learner: Learner, meta: Meta) -> dict[str, np.ndarray]:
         task, noise = self._environments("gate").first(1), self._noise("gate")(0)
-        drawn = collect(learner, start(meta, 1), task, self.tasks.noise)
+        drawn = collect(learner, start(meta, 1), task, self.parameters.reported_shots, noise)
         support = {f"support_{name}": part[0].numpy() for name, part in drawn._asdict().items()}
         return {**support, "query_observations": drawn.observations[0, 0].numpy()}
 
     def scoring_conditions(self) -> str:
         """The dynamics, and the seed of the noise."""
-        return f"/{to_json(self.tasks.distribution)}/{self.tasks.seed}"
+        return f"/{to_json(self.parameters.distribution)}/{self.parameters.seed}"
 
     def _environments(self, name: str) -> Environments:
         return Environments(self.dynamics, self.episodes.fixed[name])
 
     def _plan(self, shots: int, steps: int) -> Plan:
-        return Plan(shots, self.tasks.stored.test_queries, steps)
+        return Plan(shots, self.parameters.stored.test_queries, steps)
 
     def _noise(self, name: str) -> Callable[[int], torch.Generator]:
         """The actions' noise on the stored tasks of one set, chunk by chunk."""
-        return lambda chunk: generator(self.tasks.seed, f"{name} noise {chunk}")
+        return lambda chunk: generator(self.parameters.seed, f"{name} noise {chunk}")
 
     def _returns(self, learner: Learner, meta: Meta, name: str, plan: Plan) -> Tensor:
         return mean_returns(learner, meta, self._environments(name), plan, self._noise(name))
 
     def _test_steps(self, learner: Learner) -> int:
-        return max(learner.settings.test_steps, self.tasks.stored.test_steps)
+        return max(learner.settings.test_steps, self.parameters.stored.test_steps)
 
     def _trajectories(self, trained: Trained) -> dict[str, Tensor]:
         """What was scored on the first test tasks (see components.artifacts.trajectories)."""
         # The whole first chunk is driven again, because the noise belongs to all its tasks.
         chunk = self._environments("test").first(CHUNK)
-        plan = self._plan(self.tasks.self._test_steps(trained.learner))
+        plan = self._plan(self.parameters.reported_shots, self._test_steps(trained.learner))
         found = stages(trained.learner, trained.meta, chunk, plan, self._noise("test")(0))
         return stack_stages(found, chunk.tasks, SHOWN)
 

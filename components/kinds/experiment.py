@@ -80,7 +80,7 @@ def _load(document: Document, name: str, overrides: Sequence[Override]) -> Exper
     where = f"{document.path}: {name}"
     own, defaults = document.section(name), document.section(DEFAULTS)
     kind = own.get("kind")
-    if kind not in defaults or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in defaults or kind not in KINDS:
         known = ", ".join(known for known in defaults if known in KINDS)
         raise InputError(f"{where}.kind is {kind!r}; expected one of {known}")
     if not isinstance(defaults[kind], dict):

@@ -66,7 +66,7 @@ class Images(Supervised[ImageTasks]):
     """Implements `components.kinds.kind.Kind`. distributions: p(T) per set."""
 
     distributions: Mapping[str, TaskDistribution]
-    settings: ClassVar[type[TaskSettings]] = ImageTasks
+    schema: ClassVar[type[TaskSettings]] = ImageTasks
 
     @classmethod
     def of(cls, episodes: Episodes) -> Self:

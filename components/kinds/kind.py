@@ -35,16 +35,16 @@ class Hooks(NamedTuple):
 class Kind(Protocol):
     """A kind of task; an instance holds the tasks of one episodes folder.
 
-    settings: the section `tasks` of an experiment, which draws them.
+    schema: the section `tasks` of an experiment, which draws them.
     scored_by: the step that scores. optimiser: that of `train` which fits such tasks.
     """
 
-    settings: ClassVar[type[TaskSettings]]
+    schema: ClassVar[type[TaskSettings]]
     scored_by: ClassVar[Literal["evaluate", "rollout"]]
     optimiser: ClassVar[Literal["adam", "trpo"]]
 
     @property
-    def tasks(self) -> TaskSettings: ...
+    def parameters(self) -> TaskSettings: ...
 
     @property
     def episodes(self) -> Episodes: ...
@@ -85,11 +85,11 @@ class Kind(Protocol):
 
 def gate_scores(kind: Kind, learner: Learner, meta: Meta) -> Tensor:
     """Scores [tasks] on the gate tasks after the learner's own number of test steps."""
-    return kind.scores(learner, meta, "gate", kind.tasks.reported_shots)[:, learner.settings.test_steps]
+    return kind.scores(learner, meta, "gate", kind.parameters.reported_shots)[:, learner.settings.test_steps]
 
 
 def task_set(kind: Kind, name: str, shots: int) -> str:
     """SHA-256 of what decides a score on the stored tasks of one set."""
     content, pictures = tensors_digest(kind.episodes.fixed[name]), kind.episodes.manifest.pictures
-    scored = f"{pictures}/{content}/{shots}/{kind.tasks.stored.test_queries}{kind.scoring_conditions()}"
+    scored = f"{pictures}/{content}/{shots}/{kind.parameters.stored.test_queries}{kind.scoring_conditions()}"
     return hashlib.sha256(scored.encode()).hexdigest()

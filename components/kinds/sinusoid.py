@@ -44,14 +44,14 @@ class SinusoidTasks(TaskSettings):
 class Sinusoid(Supervised[SinusoidTasks]):
     """Implements `components.kinds.kind.Kind`."""
 
-    settings: ClassVar[type[TaskSettings]] = SinusoidTasks
+    schema: ClassVar[type[TaskSettings]] = SinusoidTasks
 
     @classmethod
     def of(cls, episodes: Episodes) -> Self:
         return cls(from_document(SinusoidTasks, episodes.manifest.tasks, str(episodes.folder)), episodes)
 
     def distribution(self, name: str) -> TaskDistribution:
-        return Curves(self.tasks.distribution)
+        return Curves(self.parameters.distribution)
 
     def draw(self, trained: Trained, folder: Path) -> None:
         from components.plots.sine_fits import sine_fits
@@ -62,10 +62,10 @@ class Sinusoid(Supervised[SinusoidTasks]):
 
     def _fits(self, trained: Trained) -> list[dict[str, Any]]:
         """Figure 3: some test curves; the last has all its support points on the left half."""
-        shots = self.tasks.reported_shots
+        shots = self.parameters.reported_shots
         fixed = {key: value[:PANELS].clone() for key, value in self.episodes.fixed["test"].items()}
         fixed["support_x"][-1] = -fixed["support_x"][-1].abs()
-        batch = self.distribution("test").fixed_batch(fixed, shots, self.tasks.stored.test_queries)
+        batch = self.distribution("test").fixed_batch(fixed, shots, self.parameters.stored.test_queries)
         steps = trained.learner.settings.test_steps
         outputs = predictions(trained.learner, trained.meta, batch, steps)[:, [0, -1], :, 0]
         titles = [f"{shots} points"] * (PANELS - 1) + [f"{shots} points, all on one side"]

@@ -28,9 +28,9 @@ S = TypeVar("S", bound=TaskSettings)
 
 @dataclass(frozen=True)
 class Supervised(Generic[S]):
-    """Implements `components.kinds.kind.Kind`; a kind adds `settings`, `of` and `distribution`."""
+    """Implements `components.kinds.kind.Kind`; a kind adds `schema`, `of` and `distribution`."""
 
-    tasks: S
+    parameters: S
     episodes: Episodes
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "evaluate"
     optimiser: ClassVar[Literal["adam", "trpo"]] = "adam"
@@ -41,7 +41,7 @@ class Supervised(Generic[S]):
 
     def batch(self, name: str, shots: int) -> Batch:
         """The stored tasks of one set, with `shots` examples (of each class) to adapt on."""
-        queries = self.tasks.stored.test_queries
+        queries = self.parameters.stored.test_queries
         return self.distribution(name).fixed_batch(self.episodes.fixed[name], shots, queries)
 
     def fit(self, learner: Learner, training: Training, hooks: Hooks) -> Outcome:
@@ -55,7 +55,7 @@ class Supervised(Generic[S]):
         )  # fmt: skip
 
     def validation_score(self, learner: Learner) -> Callable[[Meta], float]:
-        batch, steps = self.batch("validation", self.tasks.distribution.shots), learner.settings.steps
+        batch, steps = self.batch("validation", self.parameters.distribution.shots), learner.settings.steps
         return lambda meta: float(score(learner, meta, batch, steps=steps)[:, -1].mean())
 
     def scores(self, learner: Learner, meta: Meta, name: str, shots: int) -> Tensor:
@@ -78,7 +78,7 @@ class Supervised(Generic[S]):
         return []
 
     def example(self, learner: Learner, meta: Meta) -> dict[str, np.ndarray]:
-        batch = self.batch("gate", self.tasks.reported_shots)
+        batch = self.batch("gate", self.parameters.reported_shots)
         names = ("support_examples", "support_labels", "query_examples")
         return {name: tensor[0].numpy() for name, tensor in zip(names, batch, strict=False)}
 

@@ -1,5 +1,7 @@
 """The kinds of task that there are, by the names that params.yaml gives them."""
 
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,8 @@ KINDS: dict[str, type[Kind]] = {"sinusoid": Sinusoid, "images": Images, "control
 if TYPE_CHECKING:
     TaggedTasks = TaskSettings
 else:
-    TaggedTasks = Annotated[tuple(kind.settings for kind in KINDS.values()), Field(discriminator="kind")]
+    schemas = reduce(or_, (kind.schema for kind in KINDS.values()))
+    TaggedTasks = Annotated[schemas, Field(discriminator="kind")]
 
 
 def load_tasks(folder: Path) -> Kind:

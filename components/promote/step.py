@@ -70,7 +70,7 @@ def promote(
     decision = Decision(
         experiment=experiment,
         model=experiment,
-        task_set=task_set(lane.tasks, "gate", lane.tasks.tasks.reported_shots),
+        task_set=task_set(lane.tasks, "gate", lane.tasks.parameters.reported_shots),
         dry_run=promotion.dry_run,
         champion_before=before,
         champion_after=holder.model.version if holder and not promotion.dry_run else before,

@@ -33,7 +33,9 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
     """
     tasks = load_tasks(episodes)
     if tasks.scored_by != step:
-        raise InputError(f"{episodes}: tasks of kind {tasks.tasks.kind!r}; expected step {tasks.scored_by}")
+        raise InputError(
+            f"{episodes}: {tasks.parameters.kind} tasks; expected step {tasks.scored_by}"
+        )
     lane = [_load(checkpoint, tasks) for checkpoint in checkpoints]
     with whole_folder(output) as folder:
         (folder / "pictures").mkdir()
@@ -61,7 +63,7 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
     (folder / f"{trained.name}.json").write_text(to_json(result) + "\n")
     scores.to_parquet(folder / f"{trained.name}.parquet", index=False)
     tasks.draw(trained, pictures)
-    with run_of(trained, tasks.tasks.kind) as run:
+    with run_of(trained, tasks.parameters.kind) as run:
         log_result(run, result, scores, trained.meta)
         run.log_folder(pictures, "pictures")
         for file in shown:
@@ -72,8 +74,8 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
 def all_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
     """Of gate and test tasks, by every number of test shots: columns set, shots, task, step, score."""
     sets = [
-        ("gate", tasks.tasks.reported_shots),
-        *(("test", shots) for shots in tasks.tasks.stored.test_shots),
+        ("gate", tasks.parameters.reported_shots),
+        *(("test", shots) for shots in tasks.parameters.stored.test_shots),
     ]
     tables = [
         score_table(name, shots, tasks.scores(trained.learner, trained.meta, name, shots))
@@ -109,8 +111,8 @@ def headline(results: Sequence[Result]) -> dict[str, float]:
 
 def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
     training, learner, about = trained.about.training, trained.learner, trained.about
-    by_shots = {shots: _shot_scores(scores, tasks, shots) for shots in tasks.tasks.stored.test_shots}
-    reported = by_shots.pop(tasks.tasks.reported_shots)
+    by_shots = {shots: _shot_scores(scores, tasks, shots) for shots in tasks.parameters.stored.test_shots}
+    reported = by_shots.pop(tasks.parameters.reported_shots)
     parameters = sum(value.numel() for value in trained.meta.theta.values())
     manifest = tasks.episodes.manifest
     return Result(
@@ -121,7 +123,7 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
         higher_is_better=learner.objective.higher_is_better,
         task_set=reported.task_set,
         tasks=reported.tasks,
-        shots=tasks.tasks.reported_shots,
+        shots=tasks.parameters.reported_shots,
         adapted=learner.settings.test_steps,
         data=manifest.data,
         commit=git_commit(),

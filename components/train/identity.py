@@ -16,7 +16,7 @@ CODE = ("metasgd", "components/artifacts", "components/config", "components/kind
 
 def identity(training: Training, tasks: Kind) -> str:
     data = tasks.episodes.manifest.data
-    chosen = f"{to_json(training)} {to_json(tasks.tasks)} {data} {code_digest()}"
+    chosen = f"{to_json(training)} {to_json(tasks.parameters)} {data} {code_digest()}"
     return hashlib.sha256(chosen.encode()).hexdigest()
 
 

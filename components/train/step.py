@@ -47,7 +47,7 @@ class Job:
     @property
     def params(self) -> dict[str, object]:
         """Everything that was chosen, under the keys that change it."""
-        return flatten({**to_document(self.training), "tasks": to_document(self.tasks.tasks)})
+        return flatten({**to_document(self.training), "tasks": to_document(self.tasks.parameters)})
 
     @property
     def tags(self) -> dict[str, str]:
@@ -93,7 +93,7 @@ def _follow(job: Job, hooks: Hooks) -> None:
 
 def _lead(job: Job, kept: KeptState, stop: Stop, workers: Workers, output: Path) -> None:
     # The state comes first: it is safe before the tracking store, which may be slow, is told of the end.
-    kind = job.tasks.tasks.kind
+    kind = job.tasks.parameters.kind
     with open_run(kind, job.name, job.tags, kept.earlier_run) as run, kept.until_finished(job.name, stop):
         kept.run_id = run.run_id
         run.log_params(job.params)

@@ -12,14 +12,17 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from components.config import parameters
-from components.config.parameters import Experiment, Training, load_experiment
+from components.artifacts.runs import RUN
+from components.config.code import ROOT
+from components.config.environment import LOCAL
+from components.config.settings import Training
 from components.evaluate.step import evaluate
+from components.kinds.experiment import Experiment, load_experiment
 from components.preprocess.step import preprocess
-from components.tracking.runs import LOCAL, connect
-from components.train.step import RUN, train
+from components.tracking.client import connect
+from components.train.step import train
 
-PARAMS = Path(parameters.__file__).parents[2] / "params.yaml"
+PARAMS = ROOT / "params.yaml"
 SINE = "sinusoid-5shot"
 TINY = (
     "compare=[meta-sgd, maml]",

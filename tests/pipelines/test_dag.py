@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config.parameters import Training, from_json, load_experiment
+from components.config.parsing import from_json
+from components.config.settings import Training
+from components.kinds.experiment import load_experiment
 from pipelines.dag import compile_pipeline, task_names
 
 EXPERIMENTS = ("sinusoid-5shot", "glyphs-5way-1shot", "navigation-short")

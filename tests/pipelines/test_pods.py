@@ -9,7 +9,7 @@ from google.protobuf.json_format import ParseDict
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
-from components.config.parameters import load_experiment
+from components.kinds.experiment import load_experiment
 from metasgd.errors import InputError
 from pipelines.dag import compile_pipeline
 from pipelines.kubeflow.cluster import load_cluster

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from components.config.code import ROOT
 from components.console.command import INTERRUPTED, StepFailedError, run_command
 from metasgd.errors import CheckpointError, InputError
 
-PARAMS = Path(__file__).parents[3] / "params.yaml"
-COMMANDS = [
-    "preprocess", "preprocess.data", "train", "train.tune", "evaluate", "promote", "promote.rollback",
-    "report", "ui",
-]  # fmt: skip
+PARAMS = ROOT / "params.yaml"
+COMMANDS = sorted(
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+    for room in ("components", "pipelines")
+    for file in (ROOT / room).rglob("*.py")
+    if "run_command(main)" in file.read_text()
+)
 SLOW = ("torch", "mlflow", "pandas", "pydantic", "kfp", "matplotlib")
 
 # Shows the help as a user sees it, then what the parser knows and what was imported for it.
@@ -55,12 +58,12 @@ def python(*arguments: str, folder: Path = PARAMS.parent) -> subprocess.Complete
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_every_option_at_once(command: str) -> None:
     """Exit code 0, a sentence for the command and one for each option, without waiting for torch."""
-    finished = python("-c", ASK_FOR_HELP.format(module=f"components.{command}", slow=SLOW))
+    finished = python("-c", ASK_FOR_HELP.format(module=command, slow=SLOW))
     assert finished.returncode == 0, finished.stderr
     shown, _, found = finished.stdout.rstrip().rpartition("\n")
     about = json.loads(found)
     assert about["code"] in (0, None)
-    assert f"usage: python -m components.{command}" in shown
+    assert f"usage: python -m {command}" in shown
     assert len(about["description"]) > 20
     assert all(name in shown for name in about["names"])
     assert about["unexplained"] == []

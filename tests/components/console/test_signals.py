@@ -1,4 +1,4 @@
-"""Signals are wishes: granted where nothing is in the middle of anything, and never lost."""
+"""A signal requests a stop, which happens where nothing is in the middle of anything, and is never lost."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from components.console import command
-from components.console.command import Stop, Terminated, stoppable
-from components.train.stopping import checked
+from components.console import signals
+from components.console.signals import Terminated, stoppable
+from components.kinds.stopping import checked
 from metasgd.seeds import generator
 from metasgd.training import meta_train
 from tests.metasgd.small import navigation, sine_learner, sinusoid, training_settings
@@ -38,7 +38,7 @@ def test_a_signal_waits_for_the_next_check(number: int, end: type[BaseException]
     with pytest.raises(end), stoppable() as stop:  # noqa: PT012
         stop.check()
         send(number)
-        assert stop.wish is end
+        assert stop.requested is end
         stop.check()
     assert signal.getsignal(number) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
@@ -58,7 +58,7 @@ def test_after_a_while_it_is_raised_wherever_that_is(monkeypatch: pytest.MonkeyP
 
     The timer is set and repeats itself; its signal is sent by hand, because it would come at any moment.
     """
-    monkeypatch.setattr(command, "PATIENCE", 1000.0)
+    monkeypatch.setattr(signals, "PATIENCE", 1000.0)
     with stoppable() as stop:
         send(signal.SIGTERM)
         first, every = signal.getitimer(signal.ITIMER_REAL)
@@ -129,16 +129,26 @@ def test_every_iteration_is_checked() -> None:
 
 
 def test_checked_tasks_are_the_same() -> None:
-    """What is drawn, and everything else that dynamics can."""
-    plain, wrapped = navigation(), checked(navigation(), lambda: None)
-    drawn = [dynamics.sample(3, generator(1, "tasks"))["goal"] for dynamics in (plain, wrapped)]
-    assert torch.equal(*drawn)
+    """What is drawn, and everything else that dynamics can; only the drawing is checked."""
+    plain = navigation()
+    wrapped = checked(plain, after(1))
+    tasks = wrapped.sample(3, generator(1, "tasks"))
+    assert torch.equal(tasks["goal"], plain.sample(3, generator(1, "tasks"))["goal"])
+    assert wrapped.settings is plain.settings
     assert (wrapped.horizon, wrapped.observations, wrapped.actions) == (100, 2, 2)
-    assert wrapped.settings is not plain.settings
-    assert wrapped.settings == plain.settings
+    states = wrapped.start(tasks, 2)
+    for mine, theirs in zip(
+        wrapped.step(tasks, states, states), plain.step(tasks, states, states), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(Ended):
+        wrapped.sample(3, generator(1, "tasks"))
 
 
-def test_a_wish_is_nothing_without_a_signal() -> None:
-    stop = Stop()
-    stop.check()
+def test_nothing_stops_without_a_signal() -> None:
+    """Neither a check nor the end of the block; the timer was never set."""
+    with stoppable() as stop:
+        stop.check()
+        assert stop.requested is None
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     assert stop.end() is None

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 from PIL import Image
 
-from components.config.parameters import ImageSource
+from components.config.sources import ImageSource
 
 T = TypeVar("T")
 MIRROR = Path(__file__).parents[4] / "shared" / "data"

@@ -14,7 +14,8 @@ import pytest
 from kfp.dsl import Dataset
 from tenacity import wait_none
 
-from components.config.parameters import ImageTasks, StoredTasks, Tasks, from_json, to_json
+from components.config.parsing import from_json, to_json
+from components.config.settings import StoredTasks
 from components.datasets.pinned import (
     Pin,
     download,
@@ -25,6 +26,7 @@ from components.datasets.pinned import (
     resolve,
 )
 from components.datasets.placement import make_data_set
+from components.kinds.images import ImageTasks
 from components.preprocess import component, pinned
 from components.preprocess.step import preprocess
 from components.storage.s3 import (
@@ -38,6 +40,7 @@ from components.storage.s3 import (
 )
 from metasgd.configuration import EpisodeSettings
 from metasgd.errors import InputError
+from metasgd.rollouts import Tasks
 from tests.components.datasets.helpers import image_source, png, write_files
 from tests.components.lane import experiment
 from tests.s3_server import BUCKET, Proxy, S3Server, proxy, s3_server

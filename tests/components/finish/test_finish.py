@@ -7,8 +7,9 @@ import pytest
 from mlflow import MlflowClient
 
 from components.finish.step import finish
+from components.tracking.client import PIPELINES, experiment_id
 from components.tracking.parents import find_parent, make_parent
-from components.tracking.runs import PIPELINES, experiment_id, open_run
+from components.tracking.runs import open_run
 from metasgd.errors import InputError
 from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers, serve
 from tests.pipelines.kubeflow.recorded import recorded

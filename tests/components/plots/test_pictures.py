@@ -7,16 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.plots.mosaic import episode_sheet
-from components.plots.pictures import (
-    alpha_by_layer,
-    alpha_table,
-    contact_sheet,
-    learning_curve,
-    returns_curve,
-    save,
-    sine_fits,
-)
+from components.plots.alpha import alpha_by_layer, alpha_table
+from components.plots.contact_sheet import contact_sheet, episode_sheet
+from components.plots.curves import learning_curve, returns_curve
+from components.plots.sine_fits import sine_fits
+from components.plots.style import save
 from metasgd.errors import InputError
 
 NAN = float("nan")

@@ -8,8 +8,10 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image, ImageSequence
 
+from components.plots.animation import adaptation_animation
+from components.plots.planes import REACH, Journeys
 from components.plots.style import save
-from components.plots.trajectories import EARLY, REACH, Journeys, adaptation_animation, trajectories_figure
+from components.plots.trajectories import EARLY, trajectories_figure
 
 MINUS = "\N{MINUS SIGN}"
 NAN = float("nan")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.config.parameters import Promotion
+from components.config.settings import Promotion
 from components.promote.step import promote
 from tests.components.lane import Lane, store
 from tests.components.promote.contest import Contest, Gate

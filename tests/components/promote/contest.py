@@ -12,20 +12,22 @@ from pathlib import Path
 import torch
 from mlflow import MlflowClient
 
-from components.artifacts.results import Decision, read_json
-from components.config import parameters
-from components.config.parameters import Promotion, Training, to_json
+from components.artifacts.decision import Decision
+from components.artifacts.results import read_json
+from components.artifacts.runs import RUN
+from components.config.code import ROOT
+from components.config.parsing import to_document
+from components.config.settings import Promotion, Training
 from components.evaluate.step import evaluate
 from components.promote.step import promote
 from components.tracking.registry import champion
 from components.tracking.runs import open_run
-from components.train.step import RUN
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
 from metasgd.seeds import generator
 from tests.components.lane import Lane
 
-CHECKOUT = Path(parameters.__file__).parents[2]
+CHECKOUT = ROOT
 GOOD, MIDDLING, BAD = 0.0, 3.0, 9.0
 
 
@@ -61,7 +63,7 @@ class Contest:
         meta = Meta(theta, {name: torch.zeros_like(value) for name, value in start.alpha.items()})
         checkpoint = self.folder / f"{algorithm}-{seed}"
         shutil.copytree(self.gate.lane.checkpoint(), checkpoint)
-        save_checkpoint(checkpoint, network, meta, {**trained[2], "training": to_json(training)})
+        save_checkpoint(checkpoint, network, meta, {**trained[2], "training": to_document(training)})
         with open_run("sinusoid", self.name, {}) as run:
             (checkpoint / RUN).write_text(json.dumps({"run_id": run.run_id}))
         return checkpoint

@@ -1,21 +1,21 @@
 """The promote step: every model registered, the champion replaced only on a win."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from mlflow.exceptions import MlflowException
 
-from components.artifacts.episodes import load_episodes
 from components.artifacts.results import Result, read_json
-from components.evaluate.step import evaluate, gate_scores
+from components.artifacts.runs import RUN
+from components.evaluate.step import evaluate
+from components.kinds.kind import THREADS, gate_scores, task_set
+from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
-from components.scoring.lane import THREADS
-from components.tracking.registry import Move, move_champion, moves, register
+from components.promote.registration import register
+from components.tracking.registry import Move, move_champion, moves
 from components.tracking.runs import open_run
-from components.train.step import RUN
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import InputError
@@ -32,17 +32,16 @@ def test_without_a_champion_the_first_model_becomes_it(contest: Contest) -> None
     assert (decision.champion_before, decision.champion_after) == (None, "1")
     (comparison,) = decision.comparisons
     assert comparison.wins
-    assert (comparison.champion, comparison.mean_difference, comparison.ci95) == (None, None, None)
+    assert (comparison.champion, comparison.mean_difference, comparison.interval) == (None, None, None)
     assert moves(contest.gate.client, contest.name) == [Move(None, "1", "there was no champion")]
     (model,) = decision.versions
     assert (model.algorithm, model.seed, model.version) == ("meta-sgd", 1, "1")
-    assert model.run_id == read(checkpoint / RUN)["run_id"]
-    data = load_episodes(contest.episodes)
-    assert decision.task_set == data.task_set("gate", 5)
+    data = load_tasks(contest.episodes)
+    assert decision.task_set == task_set(data, "gate", 5)
     assert not decision.dry_run
     tags = contest.gate.client.get_model_version(contest.name, "1").tags
-    assert tags == {"algorithm": "meta-sgd", "seed": "1", "data": data.manifest["data"]}
-    assert "decision.json" in artifacts(contest.gate.client, str(model.run_id))
+    assert tags == {"algorithm": "meta-sgd", "seed": "1", "data": data.episodes.manifest.data}
+    assert "decision.json" in artifacts(contest.gate.client, read(checkpoint / RUN)["run_id"])
 
 
 def test_a_clearly_better_challenger_wins(contest: Contest) -> None:
@@ -55,10 +54,10 @@ def test_a_clearly_better_challenger_wins(contest: Contest) -> None:
     assert comparison.champion is not None
     assert (comparison.champion.version, comparison.challenger.version) == ("1", "2")
     assert comparison.mean_difference is not None
-    assert comparison.ci95 is not None
+    assert comparison.interval is not None
     # (y - 9)² - y² = 81 - 18 y, which is 81 on average over curves.
     assert 60 < comparison.mean_difference < 100
-    assert 0 < comparison.ci95[0] < comparison.mean_difference < comparison.ci95[1]
+    assert 0 < comparison.interval[0] < comparison.mean_difference < comparison.interval[1]
     assert [(move.before, move.after) for move in moves(contest.gate.client, contest.name)] == [
         (None, "1"),
         ("1", "2"),
@@ -82,7 +81,7 @@ def test_equal_scores_move_nothing(contest: Contest) -> None:
     decision = contest.promote(contest.contender(MIDDLING, seed=2))
     assert (contest.champion, contest.versions) == ("1", 2)
     (comparison,) = decision.comparisons
-    assert (comparison.mean_difference, comparison.ci95, comparison.wins) == (0.0, (0.0, 0.0), False)
+    assert (comparison.mean_difference, comparison.interval, comparison.wins) == (0.0, (0.0, 0.0), False)
     assert "no clear difference" in comparison.reason
 
 
@@ -96,8 +95,9 @@ def test_a_dry_run_registers_nothing(contest: Contest) -> None:
     assert (decision.champion_before, decision.champion_after) == (None, None)
     with pytest.raises(MlflowException, match="not found"):
         contest.gate.client.get_registered_model(contest.name)
-    for model in decision.versions:
-        assert not {"decision.json", "model/MLmodel"} & artifacts(contest.gate.client, str(model.run_id))
+    for checkpoint in checkpoints:
+        run_id = read(checkpoint / RUN)["run_id"]
+        assert not {"decision.json", "model/MLmodel"} & artifacts(contest.gate.client, run_id)
 
 
 def test_a_dry_run_leaves_the_champion_alone(contest: Contest) -> None:
@@ -122,15 +122,17 @@ def test_promoted_again_a_training_keeps_its_version(contest: Contest) -> None:
     assert len(moves(contest.gate.client, contest.name)) == 2
 
 
-def test_challengers_meet_the_champion_in_their_order(contest: Contest) -> None:
-    """Each win counts for the next comparison: 9 wins without champion, 0 against 9, 3 loses against 0."""
-    checkpoints = [contest.contender(offset, seed) for seed, offset in enumerate((BAD, GOOD, MIDDLING), 1)]
+def test_all_challengers_meet_one_champion(contest: Contest) -> None:
+    """9 steps into the empty place, 3 and 0 are both better than 9, and the one that is better by more wins."""
+    checkpoints = [contest.contender(offset, seed) for seed, offset in enumerate((BAD, MIDDLING, GOOD), 1)]
     decision = contest.promote(*checkpoints)
     met = [one.champion and one.champion.seed for one in decision.comparisons]
-    assert met == [None, 1, 2]
+    assert met == [None, 1, 1]
     assert [one.challenger.seed for one in decision.comparisons] == [1, 2, 3]
-    assert [one.wins for one in decision.comparisons] == [True, True, False]
-    assert contest.champion == decision.champion_after == "2"
+    assert [one.wins for one in decision.comparisons] == [True, False, True]
+    assert "another challenger by more" in decision.comparisons[1].reason
+    assert contest.champion == decision.champion_after == "3"
+    assert [move.after for move in moves(contest.gate.client, contest.name)] == ["1", "3"]
 
 
 def test_references_are_never_promoted(contest: Contest) -> None:
@@ -153,10 +155,10 @@ def test_the_champion_is_scored_on_this_runs_tasks(contest: Contest) -> None:
     preprocess(experiment("tasks.seed=5").tasks, contest.episodes)
     challenger = contest.contender(MIDDLING, seed=2)
     decision = contest.promote(challenger)
-    data = load_episodes(contest.episodes)
-    assert decision.task_set == data.task_set("gate", 5)
+    data = load_tasks(contest.episodes)
+    assert decision.task_set == task_set(data, "gate", 5)
     scores = [
-        gate_scores(*load_checkpoint(path)[:2], data).double()
+        gate_scores(data, *load_checkpoint(path)[:2]).double()
         for path in (contest.folder / "meta-sgd-1", challenger)
     ]
     assert decision.comparisons[0].mean_difference == pytest.approx(float((scores[0] - scores[1]).mean()))
@@ -172,7 +174,7 @@ def test_a_champion_of_an_earlier_version_is_met(contest: Contest) -> None:
     ]
     for path in registered:
         document = read(path)
-        training = json.loads(document["about"]["training"])
+        training = document["about"]["training"]
         for section, key in ((document["learner"], "layers"), (training["train"], "alpha_rate")):
             del section[key]
         del training["learner"]["layers"]
@@ -190,7 +192,7 @@ def test_gate_scores_decide_their_threads_themselves(gate: Gate) -> None:
     """The order of additions decides the last bits: the gate scores as evaluate did, wherever it runs."""
     learner, meta, _ = load_checkpoint(gate.lane.checkpoint())
     torch.set_num_threads(THREADS + 1)
-    gate_scores(learner, meta, load_episodes(gate.lane.episodes))
+    gate_scores(load_tasks(gate.lane.episodes), learner, meta)
     assert torch.get_num_threads() == THREADS
 
 
@@ -208,7 +210,7 @@ def test_a_champion_of_another_problem_is_refused(contest: Contest) -> None:
         pass
     example = {name: np.zeros((1, 2), np.float32) for name in ("support_examples", "query_examples")}
     example["support_labels"] = np.zeros((1, 1), np.float32)
-    number = register(contest.gate.client, place, replace(result, run_id=run.run_id), example)
+    number = register(contest.gate.client, run.run_id, place, result, example)
     move_champion(contest.gate.client, contest.name, Move(None, number, "by the test"))
     with pytest.raises(InputError, match=r"solves .*\(2,\).*expected .*\(1,\)") as caught:
         contest.promote(checkpoint, evaluated=True)

@@ -29,11 +29,9 @@ def result(algorithm: str, seed: int, **changes: Any) -> dict[str, Any]:
         "training": {
             "iterations": 10000,
             "chosen_iteration": 8500,
-            "seconds": 192.4,
             "device": "cpu",
             "compiled": False,
         },
-        "run_id": None,
     } | changes
 
 
@@ -62,8 +60,7 @@ def task_scores(scores: Sequence[float], step: int = 1, shots: int = 5) -> pd.Da
 def decision(models: Sequence[tuple[str, int, str | None]], **changes: Any) -> dict[str, Any]:
     """The JSON of a decision that registered these (algorithm, seed, version) and made none champion."""
     versions = [
-        {"algorithm": algorithm, "seed": seed, "version": version, "run_id": None}
-        for algorithm, seed, version in models
+        {"algorithm": algorithm, "seed": seed, "version": version} for algorithm, seed, version in models
     ]
     return {
         "experiment": "sine",

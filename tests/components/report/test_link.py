@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from components.report.link import parent_address
-from components.tracking.runs import PIPELINES, experiment_id, open_run
+from components.tracking.client import PIPELINES, experiment_id
+from components.tracking.runs import open_run
 from tests.components.lane import store
 
 PAGE = "https://mlflow.example.org"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fabricated import control, decision, result
 
-from components.artifacts.results import Decision, Model
+from components.artifacts.decision import Decision, Model
 from components.report.bars import groups
 from components.report.chapter import outcome
 from components.report.published import published, published_protocol
@@ -27,7 +27,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
 def model(algorithm: str, version: str | None) -> dict[str, object]:
-    return {"algorithm": algorithm, "seed": 1, "version": version, "run_id": None}
+    return {"algorithm": algorithm, "seed": 1, "version": version}
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def lane(write_lane: WriteLane) -> Lane:
         "challenger": model("meta-sgd", "3"),
         "champion": model("maml", "2"),
         "mean_difference": 0.25,
-        "ci95": [0.2, 0.3],
+        "interval": [0.2, 0.3],
+        "level": 0.95,
         "wins": True,
         "reason": "the interval lies above zero",
     }
@@ -95,7 +96,8 @@ def navigation(write_lane: WriteLane) -> Lane:
         "challenger": model("meta-sgd", "2"),
         "champion": model("maml", "1"),
         "mean_difference": 0.894,
-        "ci95": [0.41, 1.38],
+        "interval": [0.41, 1.38],
+        "level": 0.95,
         "wins": True,
         "reason": "",
     }

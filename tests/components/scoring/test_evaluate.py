@@ -12,17 +12,20 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from components.artifacts.episodes import load_episodes
 from components.artifacts.intervals import half_width, paired_difference
-from components.artifacts.results import Result, read_json
-from components.evaluate.step import evaluate, gate_scores
-from components.scoring.lane import METRICS
-from components.tracking.runs import git_commit
-from components.train.step import RUN, train
+from components.artifacts.results import METRICS, Result, read_json
+from components.artifacts.runs import RUN, RUNS, read_run, read_runs
+from components.config.code import git_commit
+from components.evaluate.step import evaluate
+from components.kinds.kind import gate_scores, task_set
+from components.kinds.sinusoid import Sinusoid
+from components.kinds.table import load_tasks
+from components.train.step import train
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import DivergedError, InputError
 from metasgd.seeds import generator
+from metasgd.tasks import Examples
 from tests.components.lane import Lane, artifacts, experiment, read, run_of, store
 
 ALGORITHMS = ("meta-sgd", "maml", "from-scratch")
@@ -58,7 +61,7 @@ def result(folder: Path, algorithm: str = "meta-sgd") -> Result:
 def test_the_results_folder(lane: Evaluated) -> None:
     """Per checkpoint a result, its per-task scores and pictures; one file of headline numbers."""
     names = {f"{name}-seed1{suffix}" for name in ALGORITHMS for suffix in (".json", ".parquet")}
-    assert {path.name for path in lane.results.iterdir()} == names | {METRICS, "pictures"}
+    assert {path.name for path in lane.results.iterdir()} == names | {METRICS, RUNS, "pictures"}
     pictures = {path.name for path in (lane.results / "pictures" / "meta-sgd-seed1").iterdir()}
     assert pictures == {"learning-curve.svg", "alpha.svg", "alpha.csv", "sine-fits.svg"}
     reference = {path.name for path in (lane.results / "pictures" / "from-scratch-seed1").iterdir()}
@@ -69,14 +72,15 @@ def test_the_results_folder(lane: Evaluated) -> None:
 def test_scores_are_those_of_each_task_adapted_alone(lane: Evaluated, algorithm: str) -> None:
     """Every stored score is the mean squared error of one task after that many steps, by a plain loop."""
     learner, meta, _ = load_checkpoint(lane.checkpoint(algorithm))
-    data = load_episodes(lane.episodes)
+    data = load_tasks(lane.episodes)
+    assert isinstance(data, Sinusoid)
     scores = pd.read_parquet(lane.results / f"{algorithm}-seed1.parquet")
     assert set(zip(scores["set"], scores["shots"], strict=True)) == {("gate", 5), ("test", 5), ("test", 10)}
     for name, shots, task in (("gate", 5, 29), ("test", 5, 0), ("test", 10, 7)):
         support_x, support_y, query_x, query_y = (value[task] for value in data.batch(name, shots))
         for step in range(learner.settings.test_steps + 1):
-            theta = learner.adapt(meta, support_x, support_y, step) if step else meta.theta
-            expected = float((learner.predict(theta, query_x, support_x) - query_y).square().mean())
+            adapted = learner.adapt(meta, Examples(support_x, support_y), step)
+            expected = float((learner.predict(adapted, query_x) - query_y).square().mean())
             here = (scores["set"] == name) & (scores["shots"] == shots)
             here &= (scores["task"] == task) & (scores["step"] == step)
             assert scores.loc[here, "score"].tolist() == pytest.approx([expected], rel=1e-4)
@@ -100,17 +104,17 @@ def test_the_result_is_the_mean_over_the_test_tasks(lane: Evaluated) -> None:
 
 def test_the_result_says_what_was_measured(lane: Evaluated) -> None:
     """Task set, data, commit, training and protocol stand beside the numbers."""
-    found, data = result(lane.results), load_episodes(lane.episodes)
+    found, data = result(lane.results), load_tasks(lane.episodes)
     assert (found.experiment, found.algorithm, found.seed) == ("sinusoid-5shot", "meta-sgd", 1)
     assert (found.metric, found.higher_is_better) == ("mse", False)
-    assert found.task_set == data.task_set("test", 5)
-    assert found.other_shots[10].task_set == data.task_set("test", 10)
-    assert found.data == data.manifest["data"]
+    assert found.task_set == task_set(data, "test", 5)
+    assert found.other_shots[10].task_set == task_set(data, "test", 10)
+    assert found.data == data.episodes.manifest.data
     assert found.commit == git_commit()
     assert found.network["parameters"] == 8 + 8 + 8 + 1
     assert found.training is not None
     assert (found.training.iterations, found.training.compiled) == (20, False)
-    assert found.run_id == read(lane.checkpoint() / RUN)["run_id"]
+    assert read_runs(lane.results / RUNS)["meta-sgd-seed1"] == read_run(lane.checkpoint() / RUN)
     assert [result(lane.results, name).reference for name in ALGORITHMS] == [False, False, True]
 
 
@@ -173,7 +177,7 @@ def test_an_unknown_training_gets_a_linked_run(lane: Evaluated, tmp_path: Path) 
     with store(tmp_path) as client:
         evaluate([copy, bare], lane.episodes, tmp_path / "results")
         runs = {
-            name: client.get_run(str(result(tmp_path / "results", name).run_id))
+            name: client.get_run(read_runs(tmp_path / "results" / RUNS)[f"{name}-seed1"].run_id)
             for name in ("meta-sgd", "maml")
         }
     trained = read(copy / RUN)["run_id"]
@@ -218,7 +222,7 @@ def test_gate_scores_are_the_stored_ones(lane: Evaluated) -> None:
     learner, meta, _ = load_checkpoint(lane.checkpoint())
     scores = pd.read_parquet(lane.results / "meta-sgd-seed1.parquet")
     stored = scores[(scores["set"] == "gate") & (scores["step"] == 1)]["score"]
-    again = gate_scores(learner, meta, load_episodes(lane.episodes)).double()
+    again = gate_scores(load_tasks(lane.episodes), learner, meta).double()
     assert torch.equal(torch.tensor(stored.tolist(), dtype=torch.float64), again)
 
 

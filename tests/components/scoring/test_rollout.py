@@ -12,18 +12,22 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from components.artifacts.episodes import load_episodes
-from components.artifacts.results import Decision, Result, read_json
-from components.config.parameters import Experiment, Promotion, load_experiment
+from components.artifacts.checkpoint import CURVE
+from components.artifacts.decision import Decision
+from components.artifacts.results import METRICS, Result, read_json
+from components.config.settings import Promotion
+from components.evaluate.step import evaluate
+from components.kinds.experiment import Experiment, load_experiment
+from components.kinds.kind import gate_scores, task_set
+from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
 from components.promote.step import promote
-from components.rollout.step import gate_returns, rollout
-from components.scoring.lane import METRICS
-from components.train.step import CURVE, train
+from components.rollout.step import rollout
+from components.train.step import train
 from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import WEIGHTS, load_checkpoint
 from metasgd.errors import InputError
-from metasgd.policy_adaptation import adapt, shared
+from metasgd.policy_adaptation import adapt, start
 from metasgd.rollouts import Trajectories
 from tests.components.lane import PARAMS, Lane, artifacts, experiment, run_of, store
 
@@ -122,7 +126,7 @@ def test_gate_tasks_are_scored_by_the_learners_own_steps(lane: ControlLane) -> N
     gate = table[table["set"] == "gate"]
     assert sorted(gate["step"].unique()) == [0, 1]
     learner, meta, _ = load_checkpoint(lane.checkpoint())
-    again = gate_returns(learner, meta, load_episodes(lane.episodes)).double().numpy()
+    again = gate_scores(load_tasks(lane.episodes), learner, meta).double().numpy()
     np.testing.assert_array_equal(again, gate[gate["step"] == 1].sort_values("task")["score"])
 
 
@@ -132,7 +136,7 @@ def test_saved_trajectories_are_those_that_were_scored(lane: ControlLane) -> Non
     stages, tasks, trajectories, time = saved["rewards"].shape
     assert (stages, trajectories, time) == (4, 4, 15)
     assert saved["observations"].shape == saved["actions"].shape == (stages, tasks, trajectories, time, 2)
-    fixed = load_episodes(lane.episodes).fixed["test"]
+    fixed = load_tasks(lane.episodes).episodes.fixed["test"]
     assert torch.equal(saved["task/goal"], fixed["goal"][:tasks])
     table = scores(lane)
     table = table[(table["set"] == "test") & (table["task"] < tasks)]
@@ -160,7 +164,7 @@ def test_one_row_in_mlflow_says_all(lane: ControlLane, client: MlflowClient) -> 
     for name in (
         "return_before",
         "return_after_sem",
-        "divergence",
+        "kl",
         "accepted",
         "line_search_trials",
         "log_std",
@@ -189,14 +193,15 @@ def test_progress_shows_only_what_fits_a_line(
     train(lane.training("maml"), lane.episodes, tmp_path / "again")
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::progress::")]
     assert len(lines) == 3
-    assert all("return_before" in line and "divergence" not in line for line in lines)
+    assert all("return_before" in line and "accepted" not in line for line in lines)
     assert "validation_return" in lines[-1]
 
 
 def test_a_rate_is_tuned_by_returns(lane: ControlLane, client: MlflowClient) -> None:
     """The best one is that with the highest validation return."""
-    found = tune(lane.training("maml"), [0.1, 5.0], lane.episodes)
-    assert best_rate(found, higher_is_better=True) == max(found, key=lambda rate: found[rate])
+    found, higher_is_better = tune(lane.training("maml"), [0.1, 5.0], lane.episodes)
+    assert higher_is_better
+    assert best_rate(found, higher_is_better) == max(found, key=lambda rate: found[rate])
 
 
 def test_the_champion_is_decided_by_returns_and_serves(lane: ControlLane, client: MlflowClient) -> None:
@@ -217,8 +222,8 @@ def test_the_champion_is_decided_by_returns_and_serves(lane: ControlLane, client
     actions = model.predict({**support, "query_observations": queries.numpy()})
     learner, meta, _ = load_checkpoint(lane.checkpoint())
     with torch.no_grad():
-        thetas = adapt(learner, shared(meta.theta, 1), meta.alpha, drawn)
-        expected = learner.network({name: value[0] for name, value in thetas.items()}, queries)[:, :2]
+        policies = adapt(learner, start(meta, 1), meta.alpha, drawn)
+        expected = learner.network({name: value[0] for name, value in policies.theta.items()}, queries)[:, :2]
     np.testing.assert_array_equal(actions, expected.numpy())
 
 
@@ -230,20 +235,20 @@ def test_checkpoints_of_another_problem_are_refused(
     with pytest.raises(InputError, match="was trained for"):
         rollout([lane.checkpoint()], tmp_path / "episodes", tmp_path / "results")
     preprocess(experiment().tasks, tmp_path / "curves")
-    with pytest.raises(InputError, match="was trained for"):
+    with pytest.raises(InputError, match="sinusoid tasks; expected step evaluate"):
         rollout([lane.checkpoint()], tmp_path / "curves", tmp_path / "results")
+    with pytest.raises(InputError, match="control tasks; expected step rollout"):
+        evaluate([lane.checkpoint()], lane.episodes, tmp_path / "results")
     assert not (tmp_path / "results").exists()
-    with pytest.raises(InputError, match="expected 'control'"):
-        _ = load_episodes(tmp_path / "curves").control
 
 
 def test_what_decides_a_return_is_in_the_task_set(lane: ControlLane, tmp_path: Path) -> None:
     """The same tasks give the same bytes; other dynamics and another seed are other task sets."""
-    name = load_episodes(lane.episodes).task_set("test", 4)
+    name = task_set(load_tasks(lane.episodes), "test", 4)
     for change, same in (
         ("train.iterations=4", True),
         ("tasks.distribution.speed=0.2", False),
         ("tasks.seed=3", False),
     ):
         preprocess(control(change).tasks, tmp_path / change)
-        assert (load_episodes(tmp_path / change).task_set("test", 4) == name) is same
+        assert (task_set(load_tasks(tmp_path / change), "test", 4) == name) is same

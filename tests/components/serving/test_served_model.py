@@ -11,11 +11,13 @@ import pytest
 import torch
 from mlflow.exceptions import MlflowException
 
-from components.artifacts.episodes import load_episodes
+from components.kinds.sinusoid import Sinusoid
+from components.kinds.table import load_tasks
 from components.serving.served_model import AdaptingModel
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
 from metasgd.seeds import generator
+from metasgd.tasks import Examples
 from tests.components.promote.contest import CHECKOUT, Gate
 from tests.metasgd.small import convnet_settings, learner_settings
 
@@ -24,7 +26,9 @@ URI = "models:/sinusoid-5shot@champion"
 
 def served_task(gate: Gate) -> dict[str, np.ndarray]:
     """A test task of its own, as the served model takes it."""
-    batch = load_episodes(gate.lane.episodes).batch("test", 5)
+    tasks = load_tasks(gate.lane.episodes)
+    assert isinstance(tasks, Sinusoid)
+    batch = tasks.batch("test", 5)
     names = ("support_examples", "support_labels", "query_examples")
     return {name: tensor[3].numpy() for name, tensor in zip(names, batch, strict=False)}
 
@@ -33,8 +37,8 @@ def expected_predictions(gate: Gate, task: dict[str, np.ndarray]) -> np.ndarray:
     learner, meta, _ = load_checkpoint(gate.lane.checkpoint())
     support_x, support_y, query_x = (torch.tensor(value) for value in task.values())
     with torch.no_grad():
-        theta = learner.adapt(meta, support_x, support_y)
-        return learner.predict(theta, query_x, support_x).numpy()
+        adapted = learner.adapt(meta, Examples(support_x, support_y))
+        return learner.predict(adapted, query_x).numpy()
 
 
 def test_the_registered_model_adapts_and_predicts(gate: Gate) -> None:
@@ -125,7 +129,7 @@ def test_a_model_of_pictures_gives_class_numbers(tmp_path: Path) -> None:
     classes = model.predict(
         {"support_examples": x.numpy(), "support_labels": labels.numpy(), "query_examples": x.numpy()}
     )
-    expected = learner.predict(learner.adapt(meta, x, labels, 3), x, x).argmax(dim=-1)
+    expected = learner.predict(learner.adapt(meta, Examples(x, labels), 3), x).argmax(dim=-1)
     assert classes.dtype == np.int64
     assert classes.tolist() == expected.tolist()
 
@@ -139,6 +143,6 @@ def test_the_served_model_takes_the_learners_own_steps(gate: Gate, tmp_path: Pat
     save_checkpoint(tmp_path, learner, meta, {})
     task = served_task(gate)
     x, y, q = (torch.tensor(value) for value in task.values())
-    one, three = (learner.predict(learner.adapt(meta, x, y, steps), q, x).numpy() for steps in (1, 3))
+    one, three = (learner.predict(learner.adapt(meta, Examples(x, y), steps), q).numpy() for steps in (1, 3))
     np.testing.assert_array_equal(AdaptingModel(tmp_path).predict(task), three)
     assert not np.allclose(one, three)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.console.command import Stop
+from components.console.signals import Stop
 from components.storage import states, stores
 from components.storage.states import KeptState
 from components.storage.stores import Store

@@ -21,8 +21,8 @@ from components.storage.s3 import (
     S3UnreachableError,
     client,
     has_object,
-    one_line,
     parse,
+    s3_errors,
 )
 from components.tracking.runs import open_run
 from metasgd.errors import InputError
@@ -142,7 +142,7 @@ def test_refused_credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch, 
         f"s3://bucket/folder/object: {server.endpoint} refuses the credentials (403); "
         "expected an access key with rights there"
     )
-    with pytest.raises(S3RefusedError) as caught, closing(client()) as made, one_line(made, OBJECT):
+    with pytest.raises(S3RefusedError) as caught, closing(client()) as made, s3_errors(made, OBJECT):
         made.get_object(Bucket=OBJECT.bucket, Key=OBJECT.key)
     assert server.secret not in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -194,7 +194,7 @@ def test_a_missing_object(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> 
     server.use(monkeypatch)
     message = rf"^s3://bucket/other: no such object at {server.endpoint}; expected one$"
     place = Place(BUCKET, "other")
-    with closing(client()) as made, pytest.raises(S3MissingError, match=message), one_line(made, place):
+    with closing(client()) as made, pytest.raises(S3MissingError, match=message), s3_errors(made, place):
         made.get_object(Bucket=BUCKET, Key="other")
 
 
@@ -204,7 +204,7 @@ def test_an_upload_that_fails_says_why(
     """boto3 wraps the reason of a failed upload; it is the reason that counts."""
     (tmp_path / "file").write_bytes(b"contents")
     server.use(monkeypatch, AWS_SECRET_ACCESS_KEY=SECRET)
-    with closing(client()) as made, pytest.raises(S3RefusedError), one_line(made, OBJECT):
+    with closing(client()) as made, pytest.raises(S3RefusedError), s3_errors(made, OBJECT):
         made.upload_file(str(tmp_path / "file"), OBJECT.bucket, OBJECT.key)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.console.command import Stop, Terminated
+from components.console.signals import Stop, Terminated
 from components.storage import states, stores
-from components.storage.states import CODE, code_digest
 from components.storage.stores import Folder
+from components.train.identity import CODE, code_digest
 from metasgd.loop import Outcome, Point, Resume
 from metasgd.tasks import Batch
 from metasgd.tasks.sinusoid import Sinusoid

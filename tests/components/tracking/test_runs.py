@@ -13,8 +13,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from components.console.command import Terminated
-from components.tracking.runs import LOCAL, connect, find_run, flatten, git_commit, open_run, tracking_uri
+from components.config.code import git_commit
+from components.config.environment import LOCAL
+from components.console.signals import Terminated
+from components.tracking.client import connect, tracking_uri
+from components.tracking.runs import find_run, flatten, open_run
 from metasgd.errors import InputError
 from tests.components.lane import artifacts, store
 

@@ -16,15 +16,17 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from components.artifacts.episodes import load_episodes
-from components.console.command import Terminated
+from components.artifacts.checkpoint import CURVE
+from components.console.signals import Terminated
+from components.kinds.table import load_tasks
 from components.storage import states, stores
 from components.storage.s3 import S3RefusedError
 from components.tracking.runs import TrackedRun
-from components.train.step import CURVE, _identity, read_run_id, train
+from components.train.identity import identity
+from components.train.step import train
 from metasgd.checkpoint import WEIGHTS
 from metasgd.errors import CheckpointError, DivergedError
-from tests.components.lane import PARAMS, SINE, TINY, Lane, experiment, store
+from tests.components.lane import PARAMS, SINE, TINY, Lane, experiment, run_of, store
 from tests.components.storage.kept import always, objects
 from tests.s3_server import BUCKET, S3Server, s3_server
 
@@ -80,17 +82,18 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 def test_parameters_and_data_decide_what_is_continued(lane: Lane) -> None:
     """Another rate, seed or algorithm, or other data: another state."""
-    data = load_episodes(lane.episodes)
-    other = replace(data, manifest={**data.manifest, "data": "0" * 64})
+    data = load_tasks(lane.episodes)
+    manifest = replace(data.episodes.manifest, data="0" * 64)
+    other = replace(data, episodes=replace(data.episodes, manifest=manifest))  # type: ignore[type-var]
     training = lane.training()
     faster = experiment("train.rate=0.5").training("meta-sgd", 1)
     found = [
-        _identity(training, data),
-        _identity(training, other),
-        *(_identity(changed, data) for changed in (faster, lane.training(seed=2), lane.training("maml"))),
+        identity(training, data),
+        identity(training, other),
+        *(identity(changed, data) for changed in (faster, lane.training(seed=2), lane.training("maml"))),
     ]
     assert len(set(found)) == 5
-    assert _identity(lane.training(), load_episodes(lane.episodes)) == found[0]
+    assert identity(lane.training(), load_tasks(lane.episodes)) == found[0]
 
 
 def runs(client: MlflowClient) -> int:
@@ -132,13 +135,13 @@ def test_a_terminated_step_continues_in_its_run(
     assert first == "sinusoid-5shot meta-sgd seed 1: continues from iteration 15"
     assert len(rest) == 5
     assert list((lane.root / ".local" / "states").iterdir()) == []
-    run = client.get_run(str(read_run_id(tmp_path / "out")))
+    run = run_of(client, tmp_path / "out")
     assert runs(client) == before + 1
     assert run.info.status == "FINISHED"
     assert run.data.tags["continued_from"] == "15"
     history = client.get_metric_history(run.info.run_id, "train_loss")
     assert [metric.step for metric in history] == list(range(1, 21))
-    assert "continued_from" not in client.get_run(str(read_run_id(lane.checkpoint()))).data.tags
+    assert "continued_from" not in run_of(client, lane.checkpoint()).data.tags
 
 
 def test_another_pod_continues_from_s3(
@@ -348,7 +351,7 @@ def test_a_signal_keeps_the_state_and_the_same_command_continues(
 
 def has_the_whole_curve(client: MlflowClient, lane: Lane) -> bool:
     """The command's MLflow run is over, and holds every point of the curve once."""
-    run = client.get_run(str(read_run_id(lane.root / "out")))
+    run = run_of(client, lane.root / "out")
     curve = pd.read_csv(lane.root / "out" / CURVE)
     history = client.get_metric_history(run.info.run_id, "train_loss")
     steps = [metric.step for metric in history]
@@ -377,7 +380,7 @@ def test_a_run_that_this_store_does_not_have_is_not_continued(
     )
     client.delete_run(killed.info.run_id)
     ends_as_the_whole_one(lane, tmp_path / "out")
-    run = client.get_run(str(read_run_id(tmp_path / "out")))
+    run = run_of(client, tmp_path / "out")
     assert run.info.run_id != killed.info.run_id
     history = client.get_metric_history(run.info.run_id, "train_loss")
     assert [metric.step for metric in history] == list(range(1, 21))

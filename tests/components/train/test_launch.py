@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.artifacts.checkpoint import CURVE
+from components.artifacts.runs import RUN
 from components.console.command import TERMINATED
 from components.train.launch import processes
-from components.train.step import CURVE, RUN, train
+from components.train.step import train
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
 from metasgd.errors import InputError
 from tests.components.lane import PARAMS, TINY, Lane, experiment, store

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from components.config.parameters import to_json
+from components.artifacts.checkpoint import CURVE
+from components.artifacts.results import METRICS
+from components.artifacts.runs import RUN
+from components.config.parsing import to_json
 from components.evaluate.step import evaluate
-from components.scoring.lane import METRICS
 from components.tracking.runs import TrackedRun
-from components.train.step import CURVE, RUN, read_run_id, train
+from components.train.step import train
 from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
 from metasgd.errors import DivergedError, InputError
@@ -90,7 +92,7 @@ def test_trained_again_the_weights_are_the_same_bytes(
     """The same parameters, episodes and seed, in a run of its own; progress in lines for the launcher."""
     train(lane.training(), lane.episodes, tmp_path / "again")
     assert (tmp_path / "again" / WEIGHTS).read_bytes() == (lane.checkpoint() / WEIGHTS).read_bytes()
-    assert read_run_id(tmp_path / "again") != read_run_id(lane.checkpoint())
+    assert read(tmp_path / "again" / RUN) != read(lane.checkpoint() / RUN)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::progress::")]
     assert len(lines) == 20
     assert lines[-1].startswith("::progress::sinusoid-5shot meta-sgd seed 1|20|20|train_loss ")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.config.parameters import load_experiment
 from components.console.command import StepFailedError
+from components.kinds.experiment import load_experiment
 from metasgd.errors import InputError
 from pipelines.kubeflow import follow as module
 from pipelines.kubeflow.cluster import load_cluster

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.config.parameters import load_experiment
+from components.kinds.experiment import load_experiment
 from metasgd.errors import InputError
 from pipelines.dag import compile_pipeline
 from pipelines.kubeflow import server as module

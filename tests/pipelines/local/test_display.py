@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from components.config.parameters import load_experiment
+from components.kinds.experiment import load_experiment
 from pipelines.local.display import Display
 
 LINES = [

@@ -11,7 +11,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from components.tracking.runs import PIPELINES, open_run
+from components.tracking.client import PIPELINES
+from components.tracking.runs import open_run
 from pipelines.local.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
 from tests.components.lane import store
 from tests.pipelines.checkout import ROOT

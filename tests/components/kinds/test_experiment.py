@@ -2,27 +2,23 @@
 
 import dataclasses
 import inspect
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import metasgd.configuration
-from components.config import parameters
-from components.config.parameters import (
-    Experiment,
-    Training,
-    experiment_names,
-    from_json,
-    load_experiment,
-    load_run,
-    tasks_from_json,
-    to_json,
-)
+from components.config import settings, sources
+from components.config.code import ROOT
+from components.config.document import load_section, read
+from components.config.parsing import from_json, to_json
+from components.config.settings import Run, Training
+from components.kinds import control, experiment, images, sinusoid
+from components.kinds.experiment import Experiment, load_experiment, load_experiments
+from components.kinds.table import TaggedTasks
 from metasgd.errors import InputError
 
-PARAMS = Path(parameters.__file__).parents[2] / "params.yaml"
-NAMES = experiment_names(PARAMS)
+PARAMS = ROOT / "params.yaml"
+NAMES = read(PARAMS).experiments
 SINE = "sinusoid-5shot"
 
 
@@ -45,7 +41,7 @@ def test_every_experiment_resolves_and_round_trips(name: str) -> None:
     assert experiment.name == name
     assert experiment.tasks.kind == experiment.kind
     assert from_json(Experiment, to_json(experiment)) == experiment
-    assert tasks_from_json(to_json(experiment.tasks)) == experiment.tasks
+    assert from_json(TaggedTasks, to_json(experiment.tasks)) == experiment.tasks
     for training in experiment.trainings([1, 2]):
         assert from_json(Training, to_json(training)) == training
 
@@ -60,7 +56,7 @@ def test_every_declared_algorithm_can_be_trained() -> None:
 
 def test_what_a_run_does_by_default_is_known() -> None:
     """The default experiments exist."""
-    run = load_run(PARAMS)
+    run = load_section(Run, "run", [], PARAMS)
     assert set(run.experiments) <= set(NAMES)
     assert run.seeds
 
@@ -86,8 +82,8 @@ def test_overrides_for_all_and_for_one() -> None:
     assert load("train.rate=0.5").train.rate == 0.5
     assert load("train.rate=0.5", name="sinusoid-10shot").train.rate == 0.5
     assert load("sinusoid-5shot.train.rate=0.5").train.rate == 0.5
-    other = load(name="sinusoid-10shot")
-    assert load("sinusoid-5shot.train.rate=0.5", name="sinusoid-10shot") == other
+    both = load_experiments([SINE, "sinusoid-10shot"], ["sinusoid-5shot.train.rate=0.5"], PARAMS)
+    assert [one.train.rate for one in both] == [0.5, load(name="sinusoid-10shot").train.rate]
 
 
 def test_overrides_reach_every_kind_of_value() -> None:
@@ -167,6 +163,23 @@ def test_mistyped_values_name_key_value_and_expectation(
     assert expectation in message
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("sinusoid-10shot.train.rate=1", "sinusoid-10shot is not run; expected a key of sinusoid-5shot"),
+        ("run.seeds=[7]", "run is not run; expected a key of sinusoid-5shot"),
+        ("kubeflow.caching=false", "kubeflow is not run"),
+        ("defaults.sinusoid.train.rate=1", "is for no experiment"),
+        ("defaults.typo.x=1", "is for no experiment"),
+    ],
+)
+def test_an_override_that_nothing_takes_is_refused(override: str, words: str) -> None:
+    """For an experiment that is not run, for a section that has no part in it, or for the defaults."""
+    message = refused(override)
+    assert override in message
+    assert words in message
+
+
 @pytest.mark.parametrize("override", ["train.rate", "=3", ""])
 def test_overrides_without_key_or_value(override: str) -> None:
     """The line shows how an override looks."""
@@ -174,16 +187,21 @@ def test_overrides_without_key_or_value(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["sinusoid-5shot=5", "sinusoid-5shot=abc", "sinusoid-5shot=", "train.rate=[1,"]
-)
+    "override",
+    [
+        "sinusoid-5shot=5", "sinusoid-5shot=abc", "sinusoid-5shot=", "train.rate=[1,", "train.rate=${x",
+        "train.rate=${x}", "[=1", "]=1", "train[=1", "train..rate=1", ".=1", "train.rate=\x00",
+        "train.rate=@", "train.rate={a: 1", "kubeflow=1", "tasks.seed=-1",
+    ],
+)  # fmt: skip
 def test_overrides_that_are_no_yaml_or_no_section(override: str) -> None:
-    """An experiment set to a value, and a list that is not closed, are refused in one line too."""
-    assert override in refused(override)
+    """An experiment set to a value, a list that is not closed, and keys of strange signs: one line each."""
+    assert override.split("=", maxsplit=1)[0].rsplit(".", maxsplit=1)[-1] in refused(override)
 
 
 def test_the_kind_is_that_of_the_tasks() -> None:
     """A sine experiment cannot be called one of images: kind says which scores are better."""
-    assert SINE in refused("kind=images")
+    assert "kind is 'images'; expected 'sinusoid', its tasks'" in refused("kind=images")
 
 
 def test_a_network_of_another_kind_replaces_the_section() -> None:
@@ -201,15 +219,22 @@ def test_an_algorithm_is_compared_once() -> None:
 def test_a_final_training_selects_no_checkpoint() -> None:
     """There are no validation classes to choose by: the last checkpoint is kept, or best is refused."""
     chosen = ("tasks.source.final=true", "train.select=best")
-    with suppress(InputError):
-        assert load(*chosen, name="omniglot-5way-1shot").train.select == "last"
+    name = "omniglot-5way-1shot"
+    assert "train.select is 'best'; expected 'last'" in refused(*chosen, name=name)
+    assert load("tasks.source.final=true", "train.select=last", name=name).train.select == "last"
 
 
-@pytest.mark.parametrize("text", ["", "- a\n", "run: {}\n", "a: [1\n"])
-def test_files_that_are_no_parameters(tmp_path: Path, text: str) -> None:
-    """Another YAML file, or none at all, is refused in one line that names it."""
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"- a\n", b"run: {}\n", b"a: [1\n", b"defaults: 5\n", "defaults: {}\n# caf\xe9".encode("latin-1"),
+        b"defaults: {}\na: ${x\n", b"\x00",
+    ],
+)  # fmt: skip
+def test_files_that_are_no_parameters(tmp_path: Path, content: bytes) -> None:
+    """Another file, one in another encoding, or none at all, is refused in one line that names it."""
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_bytes(content)
     assert str(path) in refused(params=path)
     path.unlink()
     assert "no such file" in refused(params=path)
@@ -222,6 +247,25 @@ def test_an_experiment_of_an_unknown_kind(tmp_path: Path) -> None:
     assert "mine.kind is 'sounds'; expected one of sinusoid" in refused(name="mine", params=path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "defaults: {sinusoid: {}}\nmine: 5\n",
+        "defaults: {sinusoid: {}}\nmine: [1]\n",
+        "defaults: {sinusoid: {}}\nmine:\n",
+        "defaults: {sinusoid: 5}\nmine: {kind: sinusoid}\n",
+        "defaults: {sinusoid: {}}\nmine: {kind: [sinusoid]}\n",
+        "defaults: {sinusoid: {tasks: {}}}\nmine: {kind: sinusoid, tasks: 3}\n",
+    ],
+)
+def test_sections_that_are_no_sections(tmp_path: Path, text: str) -> None:
+    """A value where a mapping is expected: one line that names the section."""
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    message = refused(name="mine", params=path)
+    assert "mine" in message or "defaults.sinusoid" in message
+
+
 def test_damaged_json_names_its_place() -> None:
     """What a step is handed is checked as well: the key that is missing, and where it was looked for."""
     with pytest.raises(InputError, match=r"^here: experiment: Field required"):
@@ -232,9 +276,9 @@ def test_no_defaults_live_in_code() -> None:
     """params.yaml is the only place with defaults: no settings class has any."""
     classes = [
         found
-        for module in (metasgd.configuration, parameters)
+        for module in (metasgd.configuration, settings, sources, experiment, sinusoid, images, control)
         for _, found in inspect.getmembers(module, inspect.isclass)
-        if dataclasses.is_dataclass(found)
+        if dataclasses.is_dataclass(found) and found.__module__ == module.__name__
     ]
     assert len(classes) >= 14
     for found in classes:
