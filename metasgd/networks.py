@@ -180,7 +180,7 @@ class ConvNet:
         return theta
 
     def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
-        if support_x is None:
+        if support_x is None or self.settings.transductive:
             return self._forward(theta, x, len(x))
         # The support pictures go along, in front, for their statistics.
         return self._forward(theta, torch.cat([support_x, x]), len(support_x))[len(support_x) :]

@@ -45,7 +45,7 @@ class Plan(NamedTuple):
     steps: int
 
 
-def start(meta: Meta, tasks: int) -> Adapted:
+def unadapted(meta: Meta, tasks: int) -> Adapted:
     """The policy before adaptation, the same for every task; all its tensors are [tasks, ...]."""
     return Adapted(expand_over_tasks(meta.theta, tasks), {})
 
@@ -80,7 +80,7 @@ def stages(
 
     Every inner step adapts on fresh trajectories of the policy that the step before left.
     """
-    policies = start(meta, len(environments))
+    policies = unadapted(meta, len(environments))
     yield collect(learner, policies, environments, plan.queries, noise)
     for _ in range(plan.steps):
         support = collect(learner, policies, environments, plan.shots, noise)

@@ -30,7 +30,7 @@ from metasgd.loop import (
     run,
     scheduled,
 )
-from metasgd.policy_adaptation import Environments, adapt, collect, evidence, start
+from metasgd.policy_adaptation import Environments, adapt, collect, evidence, unadapted
 from metasgd.policy_gradient import Experience, experience, policy_gradient_loss
 from metasgd.rollouts import Dynamics, Trajectories
 from metasgd.tasks import Examples
@@ -82,7 +82,7 @@ def _iterate(
     """One iteration of Algorithm 2, and what it measured."""
     device = next(iter(state.meta.theta.values())).device
     environments = Environments(dynamics, dynamics.sample(settings.meta_batch, state.tasks)).to(device)
-    policies = start(state.meta, settings.meta_batch)
+    policies = unadapted(state.meta, settings.meta_batch)
     supports = []
     for _ in range(learner.settings.steps):
         supports.append(collect(learner, policies, environments, shots, state.tasks))

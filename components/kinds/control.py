@@ -20,7 +20,7 @@ from components.kinds.stopping import checked
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import DynamicsSettings, TrpoSettings
 from metasgd.loop import Outcome
-from metasgd.policy_adaptation import CHUNK, Environments, Plan, collect, mean_returns, stages, start
+from metasgd.policy_adaptation import CHUNK, Environments, Plan, collect, mean_returns, stages, unadapted
 from metasgd.reinforcement import meta_train_policy
 from metasgd.rollouts import Dynamics
 from metasgd.seeds import generator
@@ -125,7 +125,7 @@ class Control:
 
     def example(self, learner: Learner, meta: Meta) -> dict[str, np.ndarray]:
         task, noise = self._environments("gate").first(1), self._noise("gate")(0)
-        drawn = collect(learner, start(meta, 1), task, self.parameters.reported_shots, noise)
+        drawn = collect(learner, unadapted(meta, 1), task, self.parameters.reported_shots, noise)
         support = {f"support_{name}": part[0].numpy() for name, part in drawn._asdict().items()}
         return {**support, "query_observations": drawn.observations[0, 0].numpy()}
 

@@ -18,7 +18,7 @@ import torch
 
 from metasgd.adaptation import Adapted
 from metasgd.checkpoint import load_checkpoint
-from metasgd.policy_adaptation import adapt, start
+from metasgd.policy_adaptation import adapt, unadapted
 from metasgd.rollouts import Trajectories
 from metasgd.tasks import Examples
 
@@ -53,7 +53,7 @@ class AdaptingModel:
     def _act(self, given: Mapping[str, torch.Tensor]) -> np.ndarray:
         # The trajectories of one task.
         drawn = Trajectories(*(given[f"support_{name}"].unsqueeze(0) for name in Trajectories._fields))
-        policies = adapt(self.learner, start(self.meta, 1), self.meta.alpha, drawn)
+        policies = adapt(self.learner, unadapted(self.meta, 1), self.meta.alpha, drawn)
         policy = Adapted({name: value[0] for name, value in policies.theta.items()}, {})
         mean, _ = self.learner.predict(policy, given["query_observations"]).chunk(2, dim=-1)
         return mean.numpy()

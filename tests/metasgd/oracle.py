@@ -6,7 +6,7 @@ import torch
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.engine import has_compiler
 from metasgd.seeds import generator
-from metasgd.tasks import Batch
+from metasgd.tasks import Batch, Examples
 from tests.metasgd.small import convnet_settings, learner_settings
 
 needs_compiler = pytest.mark.skipif(
@@ -33,7 +33,7 @@ def by_autograd(learner: Learner, meta: Meta, batch: Batch, create_graph: bool) 
     for support_x, support_y, query_x, query_y in zip(*batch, strict=True):
         theta = leaves.theta
         for _ in range(learner.settings.steps):
-            loss = learner.support_loss(theta, support_x, support_y)
+            loss = learner.support_loss(theta, Examples(support_x, support_y))
             gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=create_graph)
             rates = [leaves.alpha.get("all", leaves.alpha.get(name)) for name in theta]
             theta = {
@@ -41,7 +41,7 @@ def by_autograd(learner: Learner, meta: Meta, batch: Batch, create_graph: bool) 
                 for (name, value), rate, gradient in zip(theta.items(), rates, gradients, strict=True)
                 if rate is not None
             }
-        outputs = learner.predict(theta, query_x, support_x)
+        outputs = learner.predict(learner.adapted(theta, Examples(support_x, support_y)), query_x)
         losses.append(learner.objective.loss(outputs, query_y))
     torch.stack(losses).mean().backward()
     return Meta(*({k: v.grad for k, v in part.items() if v.grad is not None} for part in leaves))

@@ -16,7 +16,7 @@ from metasgd.configuration import (
     TrainingSettings,
     TrpoSettings,
 )
-from metasgd.policy_adaptation import collect, shared
+from metasgd.policy_adaptation import Environments, collect, unadapted
 from metasgd.rollouts import Dynamics, Tasks, Trajectories
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
@@ -133,13 +133,13 @@ def trpo_settings(**changes: Any) -> TrpoSettings:
         "discount": 0.99,
         "estimator": "dice",
         "decay": 0.9,
-        "divergence": 0.01,
+        "max_kl": 0.01,
         "schedule": "constant",
         "conjugate_gradients": 10,
         "fisher_trajectories": 2,
         "damping": 1e-5,
         "backtracks": 15,
-        "shrink": 0.8,
+        "backtrack_ratio": 0.8,
         "validate_every": 2,
         "select": "last",
         "threads": 1,
@@ -152,8 +152,9 @@ def trajectories(
     learner: Learner, meta: Meta, dynamics: Dynamics, tasks: Tasks, count: int, seed: int = 1
 ) -> Trajectories:
     """What the policy before any adaptation does on every task."""
-    thetas = shared(meta.theta, len(next(iter(tasks.values()))))
-    return collect(learner, thetas, dynamics, tasks, count, generator(seed, "test noise"))
+    environments = Environments(dynamics, tasks)
+    policies = unadapted(meta, len(environments))
+    return collect(learner, policies, environments, count, generator(seed, "test noise"))
 
 
 def start(learner: Learner, seed: int = 1) -> Meta:

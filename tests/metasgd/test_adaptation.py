@@ -15,7 +15,7 @@ from torch.func import vmap
 from metasgd.adaptation import Meta, inner_step
 from metasgd.errors import InputError
 from metasgd.meta_gradient import meta_gradient
-from metasgd.tasks import Batch
+from metasgd.tasks import Batch, Examples
 from metasgd.training import meta_train
 from tests.metasgd.small import (
     ALPHAS,
@@ -41,8 +41,8 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64).unsqueeze(-1)
 
 
-SUPPORT_X, SUPPORT_Y = column(1, 2), column(1, 1)
-TASK = Batch(*(x.unsqueeze(0) for x in (SUPPORT_X, SUPPORT_Y, column(3), column(0))))
+SUPPORT = Examples(column(1, 2), column(1, 1))
+TASK = Batch(*(x.unsqueeze(0) for x in (*SUPPORT, column(3), column(0))))
 SCALAR = {"all": torch.tensor(0.1, dtype=torch.float64)}
 
 
@@ -64,20 +64,18 @@ def numbers(part: dict[str, Tensor]) -> list[float]:
 def test_one_step_by_hand(alpha: str, values: dict[str, Tensor], expected: list[float]) -> None:
     """theta' = theta - alpha * gradient of the mean squared error, element by element."""
     meta = Meta(line(2, 1), values)
-    adapted = sine_learner(alpha, hidden=()).adapt(meta, SUPPORT_X, SUPPORT_Y)
-    assert numbers(adapted) == pytest.approx(expected, abs=1e-12)
+    adapted = sine_learner(alpha, hidden=()).adapt(meta, SUPPORT)
+    assert numbers(adapted.theta) == pytest.approx(expected, abs=1e-12)
     assert numbers(meta.theta) == [2.0, 1.0], "adapting leaves the start as it was"
 
 
 def test_negative_rate_raises_the_support_loss() -> None:
     """alpha decides the direction too: a negative one climbs the support loss, a positive one descends."""
     learner = sine_learner(hidden=())
-    before = float(learner.support_loss(line(2, 1), SUPPORT_X, SUPPORT_Y))
+    before = float(learner.support_loss(line(2, 1), SUPPORT))
     after = {
         rate: float(
-            learner.support_loss(
-                learner.adapt(Meta(line(2, 1), line(rate, rate)), SUPPORT_X, SUPPORT_Y), SUPPORT_X, SUPPORT_Y
-            )
+            learner.support_loss(learner.adapt(Meta(line(2, 1), line(rate, rate)), SUPPORT).theta, SUPPORT)
         )
         for rate in (-0.05, 0.05)
     }
@@ -122,10 +120,10 @@ def test_batched_adaptation_equals_a_loop(alpha: str) -> None:
     """Tasks that are adapted at once under vmap end where each ends alone."""
     learner = sine_learner(alpha)
     meta, batch = start(learner), curves(5)
-    batched = vmap(lambda x, y: learner.adapt(meta, x, y, 2))(batch.support_x, batch.support_y)
+    batched = vmap(lambda support: learner.adapt(meta, support, 2))(batch.support).theta
     for task in range(5):
-        alone = learner.adapt(meta, batch.support_x[task], batch.support_y[task], 2)
-        for name, value in alone.items():
+        alone = learner.adapt(meta, Examples(batch.support_x[task], batch.support_y[task]), 2)
+        for name, value in alone.theta.items():
             torch.testing.assert_close(
                 batched[name].expand(5, *value.shape)[task], value, rtol=1e-5, atol=1e-6
             )
@@ -135,14 +133,14 @@ def test_many_steps_are_single_steps_in_a_row() -> None:
     """adapt(steps=3) is one step, three times, and adaptations() shows every stage from the start on."""
     learner = sine_learner()
     meta, batch = start(learner), curves(1)
-    x, y = batch.support_x[0], batch.support_y[0]
+    support = Examples(batch.support_x[0], batch.support_y[0])
     theta = meta.theta
-    stages = list(learner.adaptations(meta, x, y, 3))
+    stages = list(learner.adaptations(meta, support, 3))
     assert len(stages) == 4
     for stage in stages:
-        assert same(Meta(stage, {}), Meta(theta, {}))
-        theta = learner.adapt(Meta(theta, meta.alpha), x, y)
-    assert same(Meta(learner.adapt(meta, x, y, 3), {}), Meta(stages[-1], {}))
+        assert same(Meta(stage.theta, {}), Meta(theta, {}))
+        theta = learner.adapt(Meta(theta, meta.alpha), support).theta
+    assert same(Meta(learner.adapt(meta, support, 3).theta, {}), Meta(stages[-1].theta, {}))
 
 
 @pytest.mark.parametrize(("alpha", "moves"), [("per-parameter", True), ("scalar", True), ("fixed", False)])

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from metasgd import checkpoint
 from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint, pack, save_checkpoint, write_atomically
+from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint, pack, save_checkpoint
 from metasgd.errors import CheckpointError, InputError
 from metasgd.evaluation import score
-from metasgd.policy_adaptation import mean_returns
+from metasgd.policy_adaptation import Environments, Plan, mean_returns
 from metasgd.seeds import generator
 from tests.metasgd.small import (
     ALPHAS,
@@ -99,7 +100,7 @@ def test_round_trip_of_a_policy(tmp_path: Path, alpha: str) -> None:
     assert same(loaded_meta, meta)
     tasks = dynamics.sample(3, generator(1, "tasks"))
     mine, theirs = (
-        mean_returns(own, at, dynamics, tasks, lambda _: generator(1, "noise"), shots=3, queries=2, steps=1)
+        mean_returns(own, at, Environments(dynamics, tasks), Plan(3, 2, 1), lambda _: generator(1, "noise"))
         for own, at in ((learner, meta), (loaded, loaded_meta))
     )
     assert torch.equal(mine, theirs)
@@ -210,25 +211,6 @@ def test_a_failing_write_leaves_the_former_file(tmp_path: Path, monkeypatch: pyt
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_write_is_on_disk_before_it_takes_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The content is flushed under another name first: a reader finds the old file or the new one."""
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    seen: list[bytes] = []
-    fsync = os.fsync
-
-    def watched(descriptor: int) -> None:
-        fsync(descriptor)
-        seen.append(path.read_bytes())
-
-    monkeypatch.setattr(os, "fsync", watched)
-    write_atomically(path, b"new")
-    assert seen == [b"old"]
-    assert path.read_bytes() == b"new"
-
-
 def test_no_pickle(tmp_path: Path) -> None:
     """Weights are safetensors (a length, then JSON), which run no code when they are read."""
     content = (saved(tmp_path) / WEIGHTS).read_bytes()
@@ -238,3 +220,34 @@ def test_no_pickle(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).unlink()
     torch.save(start(sine_learner()).theta, tmp_path / WEIGHTS)
     refused(tmp_path)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_layers_come_in_the_networks_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reverse: bool
+) -> None:
+    """In whatever order the file gives them, which is another one in every process."""
+    learner = sine_learner(hidden=(3, 2))
+    save_checkpoint(tmp_path, learner, start(learner), {})
+    load = checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda data: dict(sorted(load(data).items(), reverse=reverse)))
+    _, meta, _ = load_checkpoint(tmp_path)
+    names = [f"linear{layer}.{part}" for layer in range(3) for part in ("weight", "bias")]
+    assert list(meta.theta) == list(meta.alpha) == names
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("network", "halving", "pool"), ("learner", "order", "third"), ("network", "kind", "mlp2")],
+)
+def test_a_description_with_an_unknown_word_is_refused(
+    tmp_path: Path, section: str, key: str, value: str
+) -> None:
+    """A checkpoint's JSON is read without pydantic, and still no word is taken for another."""
+    learner = Learner.build(Problem("classification", (1, 8, 8), 2), convnet_settings(), learner_settings())
+    save_checkpoint(tmp_path, learner, start(learner), {})
+    document = json.loads((tmp_path / ABOUT).read_text())
+    document[section][key] = value
+    (tmp_path / ABOUT).write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=value):
+        load_checkpoint(tmp_path)

@@ -3,6 +3,7 @@
 import torch
 
 from metasgd.evaluation import predictions, score
+from metasgd.tasks import Examples
 from tests.metasgd.small import curves, sine_learner, start
 
 
@@ -16,6 +17,6 @@ def test_scores_are_those_of_each_task_alone() -> None:
     assert outputs.shape == (23, 3, 10, 1)
     expected = (outputs - batch.query_y.unsqueeze(1)).square().mean(dim=(2, 3))
     torch.testing.assert_close(table, expected)
-    alone = learner.adapt(meta, batch.support_x[22], batch.support_y[22], 2)
-    last = learner.predict(alone, batch.query_x[22], batch.support_x[22])
+    alone = learner.adapt(meta, Examples(batch.support_x[22], batch.support_y[22]), 2)
+    last = learner.predict(alone, batch.query_x[22])
     torch.testing.assert_close(outputs[22, 2], last, rtol=1e-5, atol=1e-6)

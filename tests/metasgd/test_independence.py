@@ -50,10 +50,11 @@ def test_every_module_imports_without_the_pipelines_libraries() -> None:
 import torch
 from metasgd.adaptation import Learner, Problem
 from metasgd.configuration import LearnerSettings, MlpSettings
+from metasgd.tasks import Examples
 settings = LearnerSettings("per-parameter", (0.1, 0.1), {}, "second", 1, 1, True)
 learner = Learner.build(Problem("regression", (1,), 1), MlpSettings("mlp", (4,)), settings)
 meta = learner.initial(torch.Generator().manual_seed(1))
-print(len(learner.adapt(meta, torch.ones(2, 1), torch.ones(2, 1))))
+print(len(learner.adapt(meta, Examples(torch.ones(2, 1), torch.ones(2, 1))).theta))
 """
     finished = python(REFUSE.format(foreign=FOREIGN) + imports + use)
     assert finished.returncode == 0, finished.stderr
@@ -61,7 +62,7 @@ print(len(learner.adapt(meta, torch.ones(2, 1), torch.ones(2, 1))))
 
 
 def test_settings_and_errors_cost_no_torch() -> None:
-    """Command lines check parameters without waiting for torch."""
+    """Their checks can be used where there is no torch."""
     light = ["metasgd", "metasgd.configuration", "metasgd.errors"]
     finished = python(REFUSE.format(foreign=["torch", "numpy", *FOREIGN]) + f"import {', '.join(light)}")
     assert finished.returncode == 0, finished.stderr

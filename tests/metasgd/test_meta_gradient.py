@@ -7,7 +7,7 @@ import torch
 
 from metasgd.adaptation import Learner, Meta
 from metasgd.meta_gradient import MetaGradient, adjoint, meta_gradient
-from metasgd.tasks import Batch
+from metasgd.tasks import Batch, Examples
 from tests.metasgd.oracle import HALVINGS, by_autograd, close, pictures_learner
 from tests.metasgd.small import (
     as_double,
@@ -68,7 +68,7 @@ def test_meta_gradient_equals_finite_differences() -> None:
 
     def loss(moved: Meta) -> float:
         tasks = zip(*batch, strict=True)
-        adapted = [(learner.adapt(moved, task[0], task[1]), Batch(*task)) for task in tasks]
+        adapted = [(learner.adapt(moved, Examples(task[0], task[1])), Batch(*task)) for task in tasks]
         return sum(float(learner.query_loss(theta, task)) for theta, task in adapted) / 3
 
     step = 1e-6

@@ -10,9 +10,10 @@ from torch import Tensor
 from metasgd.adaptation import Learner, Problem
 from metasgd.configuration import ConvNetSettings, MlpSettings, PolicySettings
 from metasgd.meta_gradient import meta_gradient
-from metasgd.networks import Network, Parameters, _max_pool, _patches, build
+from metasgd.networks import Network, _max_pool, _patches, build
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
+from metasgd.trees import Parameters
 from tests.metasgd.small import convnet_settings, learner_settings, start
 
 

@@ -7,11 +7,21 @@ import torch
 from torch import Tensor
 
 from metasgd import policy_adaptation
-from metasgd.adaptation import Learner, Meta
-from metasgd.policy_adaptation import adapt, collect, evidence, mean_returns, shared, stages
+from metasgd.adaptation import Adapted, Learner, Meta
+from metasgd.policy_adaptation import (
+    Environments,
+    Plan,
+    adapt,
+    collect,
+    evidence,
+    mean_returns,
+    stages,
+    unadapted,
+)
 from metasgd.policy_gradient import Experience
 from metasgd.rollouts import Tasks, Trajectories
 from metasgd.seeds import generator
+from metasgd.tasks import Examples
 from tests.metasgd.small import ALPHAS, as_double, navigation, policy_learner, start, trajectories
 
 DYNAMICS = navigation(horizon=6, goal=(-0.3, 0.3), tolerance=0.15)
@@ -50,7 +60,7 @@ def test_one_step_by_hand() -> None:
     seen = matrix((1, 0), (0, 2)).unsqueeze(0)
     done = matrix((2, 0), (0, -1)).unsqueeze(0)
     y = Experience(done, matrix((1, -3)), matrix((0.5, 0.5)), torch.zeros(1))
-    adapted = learner.adapt(Meta(theta, alpha), seen, y)
+    adapted = learner.adapt(Meta(theta, alpha), Examples(seen, y)).theta
     torch.testing.assert_close(adapted["linear0.weight"], matrix((0.1, 0), (0, -0.6)))
     assert adapted["linear0.bias"].tolist() == pytest.approx([0.1, 0.0])
     assert adapted["log_std"].tolist() == pytest.approx([0.3, -0.5])
@@ -61,7 +71,7 @@ def test_a_step_earns_more_where_actions_pay() -> None:
     dynamics = navigation(horizon=1, goal=(-3.0, 3.0))
     learner = policy_learner(hidden=(), start=(0.3, 0.3))
     tasks = dynamics.sample(20, generator(1, "tasks"))
-    returns = mean_returns(learner, start(learner), dynamics, tasks, noise, shots=100, queries=200, steps=1)
+    returns = mean_returns(learner, start(learner), Environments(dynamics, tasks), Plan(100, 200, 1), noise)
     assert float((returns[:, 1] > returns[:, 0]).float().mean()) > 0.9
 
 
@@ -73,15 +83,15 @@ def test_many_tasks_adapt_as_each_alone(alpha: str) -> None:
     thetas = {
         name: torch.stack([value + 0.1 * task for task in range(4)]) for name, value in meta.theta.items()
     }
-    support = collect(learner, thetas, DYNAMICS, tasks, 5, generator(1, "noise"))
+    support = collect(learner, Adapted(thetas, {}), Environments(DYNAMICS, tasks), 5, generator(1, "noise"))
     assert not support.alive.all()
-    together = adapt(learner, thetas, meta.alpha, support)
+    together = adapt(learner, Adapted(thetas, {}), meta.alpha, support).theta
     for task in range(4):
         one = Trajectories(*(part[task : task + 1] for part in support))
         x, (actions, advantages, weights, returns) = evidence(learner, one)
         y = Experience(actions[0], advantages[0], weights[0], returns[0])
         theta = {name: value[task] for name, value in thetas.items()}
-        alone = learner.adapt(Meta(theta, meta.alpha), x[0], y)
+        alone = learner.adapt(Meta(theta, meta.alpha), Examples(x[0], y)).theta
         for name, value in alone.items():
             torch.testing.assert_close(together[name][task], value)
         moved = not torch.equal(alone["log_std"], theta["log_std"])
@@ -95,7 +105,7 @@ def test_orders_differ_in_derivatives_alone() -> None:
     for order in ("second", "first"):
         learner = policy_learner(order=order)
         support = trajectories(learner, meta, DYNAMICS, tasks, 5)
-        found.append(adapt(learner, shared(meta.theta, 3), meta.alpha, support))
+        found.append(adapt(learner, unadapted(meta, 3), meta.alpha, support).theta)
     assert all(torch.equal(found[0][name], found[1][name]) for name in meta.theta)
 
 
@@ -103,12 +113,13 @@ def test_stages_adapt_on_trajectories_of_the_policy_before() -> None:
     """Queries, then per step new support of the theta that is there, a step, and queries of what came out."""
     learner, tasks = policy_learner(start=(0.5, 0.5)), some_tasks(3)
     meta = as_double(start(learner))
-    found = list(stages(learner, meta, DYNAMICS, tasks, noise(0), shots=4, queries=2, steps=2))
-    stream, thetas, expected = noise(0), shared(meta.theta, 3), []
-    expected.append(collect(learner, thetas, DYNAMICS, tasks, 2, stream))
+    environments = Environments(DYNAMICS, tasks)
+    found = list(stages(learner, meta, environments, Plan(shots=4, queries=2, steps=2), noise(0)))
+    stream, policies, expected = noise(0), unadapted(meta, 3), []
+    expected.append(collect(learner, policies, environments, 2, stream))
     for _ in range(2):
-        thetas = adapt(learner, thetas, meta.alpha, collect(learner, thetas, DYNAMICS, tasks, 4, stream))
-        expected.append(collect(learner, thetas, DYNAMICS, tasks, 2, stream))
+        policies = adapt(learner, policies, meta.alpha, collect(learner, policies, environments, 4, stream))
+        expected.append(collect(learner, policies, environments, 2, stream))
     assert len(found) == 3
     for mine, theirs in zip(found, expected, strict=True):
         assert all(map(torch.equal, mine, theirs))
@@ -126,7 +137,7 @@ def scored() -> Scored:
         tasks: Tasks, steps: int = 1, shots: int = 4, noise: Callable[[int], torch.Generator] = noise
     ) -> Tensor:
         meta = as_double(start(learner))
-        return mean_returns(learner, meta, DYNAMICS, tasks, noise, shots=shots, queries=3, steps=steps)
+        return mean_returns(learner, meta, Environments(DYNAMICS, tasks), Plan(shots, 3, steps), noise)
 
     return returns
 
@@ -136,9 +147,8 @@ def test_mean_returns_are_those_of_the_stages(scored: Scored) -> None:
     learner, tasks = policy_learner(), some_tasks(5)
     found = scored(tasks, steps=2)
     assert found.shape == (5, 3)
-    expected = stages(
-        learner, as_double(start(learner)), DYNAMICS, tasks, noise(0), shots=4, queries=3, steps=2
-    )
+    environments = Environments(DYNAMICS, tasks)
+    expected = stages(learner, as_double(start(learner)), environments, Plan(4, 3, 2), noise(0))
     for stage, query in enumerate(expected):
         torch.testing.assert_close(found[:, stage], query.rewards.sum(dim=-1).mean(dim=1))
 
@@ -186,6 +196,6 @@ def test_scoring_leaves_no_graph_and_changes_nothing() -> None:
     for value in meta.theta.values():
         value.requires_grad_()
     tasks = DYNAMICS.sample(2, generator(1, "tasks"))
-    found = mean_returns(learner, meta, DYNAMICS, tasks, noise, shots=3, queries=3, steps=2)
+    found = mean_returns(learner, meta, Environments(DYNAMICS, tasks), Plan(3, 3, 2), noise)
     assert not found.requires_grad
     assert all(torch.equal(meta.theta[name], value) for name, value in before.items())

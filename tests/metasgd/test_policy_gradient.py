@@ -20,7 +20,6 @@ from torch.func import grad, vmap
 from metasgd import gaussian
 from metasgd.adaptation import inner_step
 from metasgd.configuration import Estimator
-from metasgd.networks import Parameters
 from metasgd.policy_gradient import (
     RIDGE,
     Experience,
@@ -33,6 +32,7 @@ from metasgd.policy_gradient import (
 )
 from metasgd.rollouts import Trajectories
 from metasgd.seeds import generator
+from metasgd.trees import Parameters
 
 ESTIMATORS = get_args(Estimator)
 CARRIED = [("plain", 1.0), ("dice", 1.0), ("dice", 0.6), ("dice", 0.0)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metasgd.policy_adaptation import collect, shared
+from metasgd.policy_adaptation import Environments, collect, unadapted
 from metasgd.rollouts import Dynamics, Tasks, Trajectories, draw_noise, rollout
 from metasgd.seeds import generator
 from tests.metasgd.small import navigation, policy_learner, start
@@ -110,7 +110,8 @@ def test_learners_meet_the_same_noise() -> None:
     for seed in (1, 2):
         theta = start(learner, seed).theta
         stream = generator(1, "noise")
-        found = collect(learner, shared(theta, 2), dynamics, tasks, 3, stream)
+        policies = unadapted(start(learner, seed), 2)
+        found = collect(learner, policies, Environments(dynamics, tasks), 3, stream)
         mean = learner.network(theta, found.observations)[..., :2]
         deviations.append(found.actions - mean)
         assert torch.equal(stream.get_state(), after(dynamics, 3))

@@ -1,5 +1,7 @@
 """Many outer steps in one compiled call: what one after the other gives."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +12,11 @@ import torch
 from metasgd.engine import eager_gradient
 from metasgd.loop import Point
 from metasgd.networks import multiplied_out
-from metasgd.outer_step import Descent, OneByOne, build_adam, rates
+from metasgd.outer_step import OneByOne, OuterSteps, build_adam, rates
 from metasgd.resume import ResumeFile
-from metasgd.scanned import Scanned, together
+from metasgd.scanned import Scanned, iterations_per_call
 from metasgd.seeds import generator
-from metasgd.training import descent, meta_train
+from metasgd.training import meta_train, outer_steps
 from tests.metasgd.oracle import needs_compiler
 from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
 
@@ -27,10 +29,10 @@ def test_scanned_iterations_are_iterations() -> None:
     """theta, alpha, Adam's state and the losses, to rounding, with all that an iteration can have."""
     learner = sine_learner()
     settings = replace(SETTINGS, schedule="cosine", clip=1.0, alpha_rate=0.5)
-    assert together(settings) == 4
+    assert iterations_per_call(settings) == 4
     batches = [curves(3, seed=seed) for seed in range(8)]
 
-    def outcome(build: Callable[[torch.optim.Adam], Descent]) -> list[torch.Tensor]:
+    def outcome(build: Callable[[torch.optim.Adam], OuterSteps]) -> list[torch.Tensor]:
         meta = start(learner)
         adam = build_adam(learner, meta, settings)
         descend = build(adam)
@@ -52,7 +54,7 @@ def test_scanned_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
     learner, state = sine_learner(), ResumeFile(tmp_path / "state", "this run")
     settings = replace(SETTINGS, select="last")
     adam = build_adam(learner, start(learner), settings)
-    assert isinstance(descent(learner, settings, adam, start(learner)), Scanned)
+    assert isinstance(outer_steps(learner, settings, adam, start(learner)), Scanned)
 
     def interrupt(point: Point) -> None:
         if point.iteration == 200:
@@ -75,7 +77,9 @@ def test_scanned_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
 )
 def test_calls_end_where_the_curve_has_points(iterations: int, validate_every: int, count: int) -> None:
     """The most iterations up to 200 that divide a hundredth of the run and the way between validations."""
-    assert together(training_settings(iterations=iterations, validate_every=validate_every)) == count
+    assert (
+        iterations_per_call(training_settings(iterations=iterations, validate_every=validate_every)) == count
+    )
 
 
 def test_multiplied_out_is_the_matrix_product() -> None:
@@ -85,3 +89,23 @@ def test_multiplied_out_is_the_matrix_product() -> None:
     noise = generator(1, "matrices")
     x, weight = (torch.randn(shape, generator=noise) for shape in ((5, 40), (40, 7)))
     torch.testing.assert_close(multiplied_out(x, weight), x @ weight)
+
+
+WITHOUT_SCAN = """
+import sys
+import torch
+sys.modules["torch._higher_order_ops.scan"] = None  # an import of it fails
+from metasgd.outer_step import OneByOne, build_adam
+from metasgd.training import outer_steps
+from tests.metasgd.small import sine_learner, start, training_settings
+learner = sine_learner()
+settings = training_settings(iterations=400, validate_every=4, compile_from=1)
+meta = start(learner)
+assert isinstance(outer_steps(learner, settings, build_adam(learner, meta, settings), meta), OneByOne)
+"""
+
+
+def test_a_torch_without_the_loop_steps_one_by_one() -> None:
+    """torch has it under a private name, which may go: everything else imports, and the training goes on."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_SCAN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

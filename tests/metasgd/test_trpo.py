@@ -77,25 +77,25 @@ def test_jacobian_products_are_those_of_the_whole_matrix() -> None:
         return (weights @ x).sin().view(2, 2) * x.exp().sum()
 
     x = numbers(3, seed=2).requires_grad_()
-    value, push, pull = jacobian(function, x)
+    value, jvp, vjp = jacobian(function, x)
     whole = torch.autograd.functional.jacobian(function, x.detach())
     v, u = numbers(3, seed=3), numbers(2, 2, seed=4)
     torch.testing.assert_close(value, function(x).detach())
     assert not value.requires_grad
     for _ in range(2):  # the graph serves again
-        torch.testing.assert_close(push(v), whole @ v)
-        torch.testing.assert_close(pull(u), torch.einsum("ijk,ij->k", whole, u))
+        torch.testing.assert_close(jvp(v), whole @ v)
+        torch.testing.assert_close(vjp(u), torch.einsum("ijk,ij->k", whole, u))
 
 
 def test_natural_step_by_hand() -> None:
-    """Metric diag(4, 1), gradient (4, 1): down (1, 1), whose square is 5, to a divergence of 0.1."""
+    """Metric diag(4, 1), gradient (4, 1): down (1, 1), whose square is 5, to a KL of 0.1."""
     matrix = torch.diag(vector(4, 1))
     step = natural_step(lambda x: matrix @ x, vector(4, 1), 0.1, iterations=2)
     assert step.tolist() == pytest.approx([-0.2, -0.2])  # sqrt(2 * 0.1 / 5)
 
 
 @pytest.mark.parametrize("iterations", [1, 3, 6])
-def test_natural_step_has_the_length_of_the_divergence(iterations: int) -> None:
+def test_natural_step_has_the_length_of_the_kl(iterations: int) -> None:
     """Half its square in the metric, also where conjugate gradients were stopped early; and it goes down."""
     matrix, gradient = positive_definite(6), numbers(6, seed=2)
     step = natural_step(lambda x: matrix @ x, gradient, 0.01, iterations)
@@ -109,12 +109,12 @@ def test_no_gradient_gives_no_step() -> None:
 
 
 def bowl(step: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest at 1; the divergence is the square of the way."""
+    """Lowest at 1; the KL is the square of the way."""
     return (step - 1).square().sum(), step.square().sum()
 
 
 @pytest.mark.parametrize(
-    ("first", "divergence", "accepted", "trials", "loss"),
+    ("first", "max_kl", "accepted", "trials", "loss"),
     [
         (1.0, 4.0, 1.0, 1, 0.0),  # at once
         (1.5, 1.0, 0.75, 2, 0.0625),  # 1.5 diverges by 2.25
@@ -123,26 +123,26 @@ def bowl(step: Tensor) -> tuple[Tensor, Tensor]:
     ],
 )
 def test_line_search_shrinks_until_a_step_will_do(
-    first: float, divergence: float, accepted: float, trials: int, loss: float
+    first: float, max_kl: float, accepted: float, trials: int, loss: float
 ) -> None:
-    """Halving, the longest step that lowers the loss of 1 within the divergence."""
-    found = line_search(bowl, vector(first), 1.0, divergence, trials=6, shrink=0.5)
+    """Halving, the longest step that lowers the loss of 1 within the KL constraint."""
+    found = line_search(bowl, vector(first), 1.0, max_kl, backtracks=6, backtrack_ratio=0.5)
     assert found.accepted
     assert (found.step.tolist(), found.trials) == ([accepted], trials)
-    assert (found.loss, found.divergence) == pytest.approx((loss, accepted**2))
+    assert (found.loss, found.kl) == pytest.approx((loss, accepted**2))
 
 
 def test_line_search_refuses() -> None:
     """Where no step of so many will do, it stands still, at the loss where it began."""
     for first, trials in ((-1.0, 5), (8.0, 3)):
-        found = line_search(bowl, vector(first), 1.0, 100.0, trials, shrink=0.5)
+        found = line_search(bowl, vector(first), 1.0, 100.0, trials, backtrack_ratio=0.5)
         assert not found.accepted
         assert (found.step.tolist(), found.trials) == ([0.0], trials)
-        assert (found.loss, found.divergence) == (1.0, 0.0)
+        assert (found.loss, found.kl) == (1.0, 0.0)
 
 
 def test_line_search_takes_no_step_that_is_no_number() -> None:
-    """A loss or a divergence of NaN is not lower."""
+    """A loss or a KL of NaN is not lower."""
     nan = torch.tensor(math.nan)
     for broken in ((nan, torch.tensor(0.0)), (torch.tensor(0.0), nan)):
         assert not line_search(lambda step, at=broken: at, vector(1), 1.0, 1.0, 3, 0.5).accepted

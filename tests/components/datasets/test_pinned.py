@@ -329,7 +329,7 @@ def test_a_server_that_gives_nothing(
     change: dict[str, str],
     error: type[S3Error],
 ) -> None:
-    """What the client says of it (tests/components/storage/test_s3.py) is passed on, and nothing is written."""
+    """What the client says (tests/components/storage/test_s3.py) is passed on, and nothing is written."""
     server.use(monkeypatch, **change)
     with closing(client()) as made, pytest.raises(error):
         download(Pin("a" * 32 + ".dir", REMOTE), tmp_path / "target", made)

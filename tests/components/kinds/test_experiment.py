@@ -227,8 +227,8 @@ def test_a_final_training_selects_no_checkpoint() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"- a\n", b"run: {}\n", b"a: [1\n", b"defaults: 5\n", "defaults: {}\n# caf\xe9".encode("latin-1"),
-        b"defaults: {}\na: ${x\n", b"\x00",
+        b"", b"- a\n", b"run: {}\n", b"a: [1\n", b"defaults: 5\n", b"defaults: {}\na: ${x\n", b"\x00",
+        "defaults: {}\n# caf\xe9".encode("latin-1"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_parameters(tmp_path: Path, content: bytes) -> None:

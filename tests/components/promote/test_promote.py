@@ -123,7 +123,7 @@ def test_promoted_again_a_training_keeps_its_version(contest: Contest) -> None:
 
 
 def test_all_challengers_meet_one_champion(contest: Contest) -> None:
-    """9 steps into the empty place, 3 and 0 are both better than 9, and the one that is better by more wins."""
+    """9 steps into the empty place, 3 and 0 are better than that, and 0 wins, which is better by more."""
     checkpoints = [contest.contender(offset, seed) for seed, offset in enumerate((BAD, MIDDLING, GOOD), 1)]
     decision = contest.promote(*checkpoints)
     met = [one.champion and one.champion.seed for one in decision.comparisons]

@@ -27,7 +27,7 @@ from components.train.step import train
 from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import WEIGHTS, load_checkpoint
 from metasgd.errors import InputError
-from metasgd.policy_adaptation import adapt, start
+from metasgd.policy_adaptation import adapt, unadapted
 from metasgd.rollouts import Trajectories
 from tests.components.lane import PARAMS, Lane, artifacts, experiment, run_of, store
 
@@ -222,7 +222,7 @@ def test_the_champion_is_decided_by_returns_and_serves(lane: ControlLane, client
     actions = model.predict({**support, "query_observations": queries.numpy()})
     learner, meta, _ = load_checkpoint(lane.checkpoint())
     with torch.no_grad():
-        policies = adapt(learner, start(meta, 1), meta.alpha, drawn)
+        policies = adapt(learner, unadapted(meta, 1), meta.alpha, drawn)
         expected = learner.network({name: value[0] for name, value in policies.theta.items()}, queries)[:, :2]
     np.testing.assert_array_equal(actions, expected.numpy())
 
