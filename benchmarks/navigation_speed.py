@@ -15,7 +15,7 @@ import torch
 
 from components.kinds.experiment import load_experiment
 from metasgd.adaptation import Learner, Problem
-from metasgd.policy_adaptation import collect, shared
+from metasgd.policy_adaptation import Environments, collect, unadapted
 from metasgd.seeds import generator
 from metasgd.tasks.navigation import Navigation
 
@@ -34,16 +34,17 @@ def fastest(run: Callable[[], int]) -> float:
 
 
 def batched(tasks: int, trajectories: int) -> float:
-    experiment = load_experiment("navigation", params=Path("params.yaml"))
+    experiment = load_experiment("navigation", path=Path("params.yaml"))
     dynamics = Navigation(experiment.tasks.distribution)
     problem = Problem("control", (dynamics.observations,), dynamics.actions)
     learner = Learner.build(problem, experiment.network, experiment.algorithms["meta-sgd"])
-    thetas = shared(learner.initial(generator(1, "theta")).theta, tasks)
-    drawn, noise = dynamics.sample(tasks, generator(1, "tasks")), generator(1, "noise")
+    policies = unadapted(learner.initial(generator(1, "theta")), tasks)
+    environments = Environments(dynamics, dynamics.sample(tasks, generator(1, "tasks")))
+    noise = generator(1, "noise")
 
     def run() -> int:
         with torch.no_grad():
-            found = collect(learner, thetas, dynamics, drawn, trajectories, noise)
+            found = collect(learner, policies, environments, trajectories, noise)
         return int(found.alive.sum())
 
     return fastest(run)

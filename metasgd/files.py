@@ -19,7 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -56,35 +56,45 @@ def put_in_place(
 ) -> None:
     """Rename a finished folder to `target`; what was there comes back if `confirm` raises.
 
-    It is deleted last. Until then it lies aside, by default beside the target as .<name>.previous: where a
-    process was killed in between, the next call finds it there.
+    Until it is confirmed, the old folder lies aside, by default beside the target as .<name>.previous; where
+    a process was killed in between, the next call puts it back.
     """
     previous = aside or _previous(target)
     recover(target, previous)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        target.rename(previous)
     try:
+        if target.exists():
+            target.rename(previous)
         new.rename(target)
         confirm()
     except BaseException:
-        if target.exists():
-            target.rename(new)
-        recover(target, previous)
+        _put_back(target, previous, new)
         raise
-    shutil.rmtree(previous, ignore_errors=True)
+    if previous.exists():
+        shutil.rmtree(previous.rename(_obsolete(previous)), ignore_errors=True)
 
 
 def recover(target: Path, aside: Path | None = None) -> None:
-    """Undo a replacement that a killed process left half done, or finish one that was all but done."""
+    """Put back what a killed process had put aside, and delete what one had left to delete."""
     previous = aside or _previous(target)
-    if not previous.exists():
-        return
-    if target.exists():
-        shutil.rmtree(previous)
-    else:
+    shutil.rmtree(_obsolete(previous), ignore_errors=True)
+    if previous.exists():
+        unconfirmed = previous.with_name(f"{previous.name}.unconfirmed")
+        _put_back(target, previous, unconfirmed)
+        shutil.rmtree(unconfirmed, ignore_errors=True)
+
+
+def _put_back(target: Path, previous: Path, new: Path) -> None:
+    """`new`: where what stands in the target goes, if the old folder lies aside or there was none."""
+    if target.exists() and not new.exists():
+        target.rename(new)
+    if previous.exists():
         previous.rename(target)
 
 
 def _previous(target: Path) -> Path:
     return target.with_name(f".{target.name}.previous")
+
+
+def _obsolete(previous: Path) -> Path:
+    return previous.with_name(f"{previous.name}.obsolete")

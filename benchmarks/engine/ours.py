@@ -9,7 +9,7 @@ from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import ConvNetSettings, LearnerSettings, MlpSettings, TrainingSettings
 from metasgd.outer_step import build_adam, rates
 from metasgd.tasks import Batch
-from metasgd.training import descent
+from metasgd.training import outer_steps
 
 
 def learner(workload: Workload) -> Learner:
@@ -66,22 +66,22 @@ class MetaSgdTrainer:
         self.meta = Meta(_tensors(workload.theta()), _tensors(workload.alpha()))
         self.batch = Batch(**{name: torch.from_numpy(array) for name, array in workload.batch().items()})
         self.adam = build_adam(self.learner, self.meta, self.settings)
-        self.descend = descent(self.learner, self.settings, self.adam, self.meta)
+        self.outer_steps = outer_steps(self.learner, self.settings, self.adam, self.meta)
 
     def gradients(self) -> dict[str, Arrays]:
         """By what will be timed: steps of size zero, after which Adam's average tells what it averaged."""
         count = MULTIPLE if self.regression else 1
-        self._descend(torch.zeros(count, len(self.adam.param_groups)))
+        self._step(torch.zeros(count, len(self.adam.param_groups)))
         weight = 1 - self.adam.defaults["betas"][0] ** count
         found = [self.adam.state[tensor]["exp_avg"] / weight for tensor in self.learner.learned(self.meta)]
         parts = self.learner.with_learned(self.meta, found)._asdict()
         return {part: {name: value.numpy() for name, value in own.items()} for part, own in parts.items()}
 
     def run(self, iterations: int) -> None:
-        self._descend(rates(self.adam, self.settings, range(iterations)))
+        self._step(rates(self.adam, self.settings, range(iterations)))
 
-    def _descend(self, rates: torch.Tensor) -> None:
-        self.descend(self.meta, repeat(self.batch, len(rates)), rates)
+    def _step(self, rates: torch.Tensor) -> None:
+        self.outer_steps(self.meta, repeat(self.batch, len(rates)), rates)
 
 
 def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:

@@ -18,7 +18,7 @@ import pandas as pd
 from components.artifacts.runs import RUN, RunRecord, read_run, write_run
 from components.config.parsing import from_document, to_document
 from components.config.settings import Training
-from metasgd.adaptation import Learner, Meta
+from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
 from metasgd.errors import InputError
 from metasgd.files import whole_folder
@@ -90,9 +90,11 @@ def _curve(outcome: Outcome) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["iteration", "validation"])
 
 
-def load_trained(folder: Path) -> Trained:
-    """Raises InputError for a checkpoint that is damaged, or that no train step wrote."""
+def load_trained(folder: Path, problem: Problem) -> Trained:
+    """Raises InputError for one that is damaged, for another problem, or that no train step wrote."""
     learner, meta, about = load_checkpoint(folder)
+    if learner.problem != problem:
+        raise InputError(f"{folder}: was trained for {learner.problem}; expected {problem}")
     if "training" not in about:
         raise InputError(f"{folder}: holds no training's parameters; expected an output of the train step")
     document = {**about, "training": _training(about)}

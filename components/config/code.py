@@ -28,15 +28,15 @@ def git(root: Path, *arguments: str) -> str | None:
     return found.stdout.strip()
 
 
-def tree_digest(root: Path, places: Iterable[str], salt: str = "") -> str:
-    """The SHA-256 of names and contents of files, and of all files in folders, below `root`.
+def tree_digest(root: Path, places: Iterable[str], pattern: str = "*", salt: str = "") -> str:
+    """The SHA-256 of names and contents of files, and of files in folders, below `root`.
 
-    salt: what else decides; it is hashed first.
+    pattern: which files of a folder count. salt: what else decides; it is hashed first.
     """
     digest = hashlib.sha256(salt.encode())
     for name in places:
         place = root / name
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        for file in sorted(place.rglob(pattern)) if place.is_dir() else [place]:
             if file.is_file() and "__pycache__" not in file.parts:
                 content = file.read_bytes()
                 digest.update(f"\0{file.relative_to(root)} {len(content)}\0".encode() + content)

@@ -87,6 +87,8 @@ def _load(document: Document, name: str, overrides: Sequence[Override]) -> Exper
         raise InputError(f"{document.path}: defaults.{kind} is {defaults[kind]!r}; expected a section")
     merged = merge({"kind": kind, **defaults[kind]}, own, where)
     for override in overrides:
+        if (other := override.changes.get("kind", kind)) != kind:
+            raise InputError(f"SET {override.text!r}: kind is {other!r}; expected {kind!r}, which {name} has")
         merged = override.applied(merged)
     experiment = from_document(Experiment, {"name": name, **merged}, where)
     _require_sense(experiment, where)

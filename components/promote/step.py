@@ -82,7 +82,8 @@ def promote(
 
 def _challengers(client: MlflowClient, lane: Lane) -> list[Contender]:
     """The lane's learners with their gate scores; registered, unless it is a dry run."""
-    trained = [load_trained(checkpoint) for checkpoint in lane.checkpoints]
+    problem = lane.tasks.episodes.manifest.problem
+    trained = [load_trained(checkpoint, problem) for checkpoint in lane.checkpoints]
     return [_challenger(client, lane, one) for one in trained if not one.learner.settings.is_reference]
 
 

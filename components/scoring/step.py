@@ -33,10 +33,8 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
     """
     tasks = load_tasks(episodes)
     if tasks.scored_by != step:
-        raise InputError(
-            f"{episodes}: {tasks.parameters.kind} tasks; expected step {tasks.scored_by}"
-        )
-    lane = [_load(checkpoint, tasks) for checkpoint in checkpoints]
+        raise InputError(f"{episodes}: {tasks.parameters.kind} tasks; expected step {tasks.scored_by}")
+    lane = [load_trained(checkpoint, tasks.episodes.manifest.problem) for checkpoint in checkpoints]
     with whole_folder(output) as folder:
         (folder / "pictures").mkdir()
         shown = tasks.draw_lane(lane, folder)
@@ -45,13 +43,6 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
         numbers = headline([result for _, result in runs.values()])
         (folder / METRICS).write_text(json.dumps(numbers, indent=2) + "\n")
     return numbers
-
-
-def _load(checkpoint: Path, tasks: Kind) -> Trained:
-    trained, expected = load_trained(checkpoint), tasks.episodes.manifest.problem
-    if trained.learner.problem != expected:
-        raise InputError(f"{checkpoint}: was trained for {trained.learner.problem}; expected {expected}")
-    return trained
 
 
 def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -> tuple[RunRecord, Result]:

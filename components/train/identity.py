@@ -22,4 +22,4 @@ def identity(training: Training, tasks: Kind) -> str:
 
 def code_digest(root: Path = ROOT) -> str:
     """Of the code, and of torch's version."""
-    return tree_digest(root, CODE, salt=torch.__version__)
+    return tree_digest(root, CODE, "*.py", salt=torch.__version__)

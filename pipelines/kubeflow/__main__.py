@@ -10,6 +10,8 @@ from pathlib import Path
 from components.console.command import run_command
 from pipelines.options import add_lane_options
 
+ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
+
 
 def main() -> None:
     options = _parser().parse_args()
@@ -46,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.kubeflow", description="Run experiments on a Kubeflow cluster."
     )
-    parser.add_argument("action", choices=("submit", "upload", "schedule", "runs", "compile"))
+    parser.add_argument("action", metavar="action", choices=ACTIONS, help=f"one of {', '.join(ACTIONS)}")
     add_lane_options(parser)
     parser.add_argument("--host", default="", help="address of the Kubeflow Pipelines API, with https://")
     parser.add_argument("--namespace", help="the namespace of a cluster with many users")

@@ -27,23 +27,26 @@ MADE: dict[str, Callable[[], Settings]] = {
 
 
 @pytest.mark.parametrize(
-    ("made", "key", "value"),
+    ("made", "key", "value", "allowed"),
     [
-        ("convnet", "halving", "pool"),
-        ("convnet", "kind", "mlp"),
-        ("learner", "alpha", "per_parameter"),
-        ("training", "schedule", "cosin"),
-        ("training", "device", "gpu"),
-        ("trpo", "estimator", "dise"),
-        ("trpo", "select", "worst"),
-        ("mlp", "kind", "convnet"),
-        ("policy", "kind", "mlp"),
-        ("navigation", "reward", "square"),
+        ("convnet", "halving", "pool", ("pooling", "strides")),
+        ("convnet", "kind", "mlp", ("convnet",)),
+        ("learner", "alpha", "per_parameter", ("per-parameter", "scalar", "fixed", "none")),
+        ("training", "schedule", "cosin", ("constant", "cosine")),
+        ("training", "device", "gpu", ("cpu", "cuda", "auto")),
+        ("trpo", "estimator", "dise", ("plain", "dice")),
+        ("trpo", "select", "worst", ("best", "last")),
+        ("mlp", "kind", "convnet", ("mlp",)),
+        ("policy", "kind", "mlp", ("policy",)),
+        ("navigation", "reward", "square", ("distance", "squared")),
     ],
 )
-def test_an_unknown_word_is_refused_outside_of_pydantic_too(made: str, key: str, value: str) -> None:
-    """The line names the key and what it was given."""
-    with pytest.raises(ValueError, match=rf"{key} is {re.escape(repr(value))}; expected one of \("):
+def test_an_unknown_word_is_refused_outside_of_pydantic_too(
+    made: str, key: str, value: str, allowed: tuple[str, ...]
+) -> None:
+    """The line names the key, what it was given and what it takes."""
+    expected = f"{key} is {value!r}; expected one of {allowed!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         replace(MADE[made](), **{key: value})
 
 

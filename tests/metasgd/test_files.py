@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -40,6 +39,18 @@ def test_a_file_stays_as_it_was_if_its_body_raises(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"file": b"old"}
 
 
+@pytest.mark.parametrize(("owner", "name"), [(os, "fsync"), (Path, "replace")])
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    """Before it is flushed or before it takes its place; and nothing is left beside it."""
+    write_atomically(tmp_path / "file", b"old")
+    monkeypatch.setattr(owner, name, interrupted(1, getattr(owner, name), "before"))
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", b"new")
+    assert contents(tmp_path) == {"file": b"old"}
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -73,30 +84,41 @@ def test_a_folder_stays_as_it_was_if_its_body_raises(tmp_path: Path) -> None:
         replace(target / "name")
 
 
-def interrupted_at(number: int, function: Callable[..., object]) -> Callable[..., object]:
-    """The function, but its n-th call raises."""
+def interrupted(number: int, function: Callable[..., object], when: str) -> Callable[..., object]:
+    """The function, but its n-th call raises, "before" or "after" its effect, or it and "all" that follow."""
     calls = count(1)
 
     def call(*arguments: object, **options: object) -> object:
-        if next(calls) == number:
+        made = next(calls)
+        if when == "after" and made == number:
+            function(*arguments, **options)
+        if made == number or (when == "all" and made > number):
             raise KeyboardInterrupt
         return function(*arguments, **options)
 
     return call
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize(("owner", "name"), [(Path, "rename"), (Path, "replace"), (shutil, "rmtree")])
+@pytest.mark.parametrize("when", ["before", "after", "all"])
+@pytest.mark.parametrize(("owner", "name"), [(Path, "rename"), (shutil, "rmtree")])
 def test_an_interruption_never_loses_both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: str
 ) -> None:
-    """Wherever it comes, the old folder or the new one is in place, whole."""
-    target = folder_of(tmp_path / "target", "old")
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, interrupted_at(number, getattr(owner, name)))
-        with suppress(KeyboardInterrupt):
-            replace(target)
-    assert contents(target) in ({"name": b"old"}, {"name": b"new"})
+    """At every call that there is: the old folder or the new one is in place, whole, at once or recovered."""
+    for number in count(1):
+        target = folder_of(tmp_path / str(number) / "target", "old")
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, interrupted(number, getattr(owner, name), when))
+            try:
+                replace(target)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        if when != "before":
+            recover(target)
+        assert contents(target) in ({"name": b"old"}, {"name": b"new"})
+    assert number > 3, "aside, into place, out of the way"
 
 
 def killed_between_renames(target: Path) -> None:
@@ -119,15 +141,26 @@ def test_what_a_killed_process_had_put_aside_comes_back(tmp_path: Path, fails: b
 
 
 def test_what_a_killed_process_left_to_delete_is_deleted(tmp_path: Path) -> None:
-    """The new folder stands, and the old one was still aside."""
+    """The new folder was confirmed, and the old one out of the way."""
     target = folder_of(tmp_path / "target", "new")
-    folder_of(tmp_path / ".target.previous", "old")
+    folder_of(tmp_path / ".target.previous.obsolete", "old")
     recover(target)
     assert contents(tmp_path) == {"target/name": b"new"}
 
 
-def test_the_old_folder_comes_back_if_the_new_one_is_not_confirmed(tmp_path: Path) -> None:
-    """It may also lie elsewhere meanwhile."""
+def test_what_a_killed_process_had_not_confirmed_yet_goes(tmp_path: Path) -> None:
+    """The new folder stood in its place, and whether it could stay was being looked at."""
+    target = folder_of(tmp_path / "target", "new")
+    folder_of(tmp_path / ".target.previous", "old")
+    recover(target)
+    assert contents(tmp_path) == {"target/name": b"old"}
+
+
+@pytest.mark.parametrize(("aside", "place"), [(None, "place/.target.previous"), (".aside", ".aside")])
+def test_the_old_folder_comes_back_if_the_new_one_is_not_confirmed(
+    tmp_path: Path, aside: str | None, place: str
+) -> None:
+    """Meanwhile it lies beside the target or elsewhere; the new one goes back to where it came from."""
     target, new = folder_of(tmp_path / "place" / "target", "old"), folder_of(tmp_path / "new", "new")
     seen: list[dict[str, bytes]] = []
 
@@ -136,6 +169,6 @@ def test_the_old_folder_comes_back_if_the_new_one_is_not_confirmed(tmp_path: Pat
         raise InputError("not the pinned ones")
 
     with pytest.raises(InputError):
-        put_in_place(new, target, refuse, tmp_path / ".aside")
-    assert seen == [{"place/target/name": b"new", ".aside/name": b"old"}]
-    assert contents(target) == {"name": b"old"}
+        put_in_place(new, target, refuse, tmp_path / aside if aside else None)
+    assert seen == [{"place/target/name": b"new", f"{place}/name": b"old"}]
+    assert contents(tmp_path) == {"place/target/name": b"old", "new/name": b"new"}

@@ -37,14 +37,14 @@ def test_density_is_torchs(actions: int) -> None:
     torch.testing.assert_close(found, by_torch(parameters).log_prob(taken))
 
 
-def test_divergence_is_torchs() -> None:
+def test_kl_divergence_is_torchs() -> None:
     """KL(old || new), and not the other way around; none of a Gaussian from itself."""
     old, new = numbers(4, 5, 4), numbers(4, 5, 4, seed=2)
     torch.testing.assert_close(gaussian.kl_divergence(old, new), kl_divergence(by_torch(old), by_torch(new)))
     torch.testing.assert_close(gaussian.kl_divergence(old, old), torch.zeros(4, 5, dtype=torch.float64))
 
 
-def test_fisher_product_is_the_hessian_of_the_divergence() -> None:
+def test_fisher_product_is_the_hessian_of_the_kl_divergence() -> None:
     """At the same parameters, for means and for log standard deviations."""
     parameters, tangent = numbers(6), numbers(6, seed=2)
     hessian = torch.autograd.functional.hessian(partial(gaussian.kl_divergence, parameters), parameters)

@@ -69,7 +69,7 @@ def test_meta_gradient_equals_finite_differences() -> None:
     def loss(moved: Meta) -> float:
         tasks = zip(*batch, strict=True)
         adapted = [(learner.adapt(moved, Examples(task[0], task[1])), Batch(*task)) for task in tasks]
-        return sum(float(learner.query_loss(theta, task)) for theta, task in adapted) / 3
+        return sum(float(learner.query_loss(*pair)) for pair in adapted) / 3
 
     step = 1e-6
     for part in (0, 1):

@@ -77,20 +77,19 @@ def test_a_step_earns_more_where_actions_pay() -> None:
 
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_many_tasks_adapt_as_each_alone(alpha: str) -> None:
-    """Each by its own baseline and normalisation, from thetas that differ already."""
+    """Each by its own baseline and normalisation, from policies that differ already."""
     learner, tasks = policy_learner(alpha), some_tasks(4)
     meta = as_double(start(learner))
-    thetas = {
-        name: torch.stack([value + 0.1 * task for task in range(4)]) for name, value in meta.theta.items()
-    }
-    support = collect(learner, Adapted(thetas, {}), Environments(DYNAMICS, tasks), 5, generator(1, "noise"))
+    own = {name: torch.stack([value + 0.1 * task for task in range(4)]) for name, value in meta.theta.items()}
+    policies = Adapted(own, {})
+    support = collect(learner, policies, Environments(DYNAMICS, tasks), 5, generator(1, "noise"))
     assert not support.alive.all()
-    together = adapt(learner, Adapted(thetas, {}), meta.alpha, support).theta
+    together = adapt(learner, policies, meta.alpha, support).theta
     for task in range(4):
         one = Trajectories(*(part[task : task + 1] for part in support))
         x, (actions, advantages, weights, returns) = evidence(learner, one)
         y = Experience(actions[0], advantages[0], weights[0], returns[0])
-        theta = {name: value[task] for name, value in thetas.items()}
+        theta = {name: value[task] for name, value in policies.theta.items()}
         alone = learner.adapt(Meta(theta, meta.alpha), Examples(x[0], y)).theta
         for name, value in alone.items():
             torch.testing.assert_close(together[name][task], value)

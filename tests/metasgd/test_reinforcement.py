@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metasgd import gaussian
-from metasgd.adaptation import Learner, Meta, inner_step
+from metasgd.adaptation import Learner, Meta
 from metasgd.errors import InputError
 from metasgd.loop import Outcome, Point, TrainingDivergedError, scheduled
 from metasgd.policy_adaptation import Environments, Plan, adapt, collect, evidence, mean_returns, unadapted
@@ -97,13 +97,16 @@ def adapted_by_hand(
     situation: Situation, vector: Tensor, estimator: Any, decay: float, create_graph: bool
 ) -> list[Parameters]:
     """Every task's theta after the inner steps on all its trajectories, by torch.autograd."""
-    learner = situation.learner
+    learner, meta = situation.learner, situation.meta
     vector = vector if vector.requires_grad else vector.clone().requires_grad_()
-    parts = torch.split(vector, [tensor.numel() for tensor in learner.learned(situation.meta)])
-    like = learner.learned(situation.meta)
-    theta, alpha = learner.with_learned(
-        situation.meta, [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+    like = [*meta.theta.values(), *(meta.alpha.values() if learner.settings.alpha != "fixed" else ())]
+    parts = torch.split(vector, [tensor.numel() for tensor in like])
+    values = [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+    theta = dict(zip(meta.theta, values, strict=False))
+    alpha = (
+        dict(zip(meta.alpha, values[len(theta) :], strict=True)) if len(values) > len(theta) else meta.alpha
     )
+    rates = {name: alpha.get(name, alpha.get("all", torch.zeros(()))) for name in theta}
     found = []
     for task in range(3):
         adapted = theta
@@ -112,7 +115,10 @@ def adapted_by_hand(
             y = type(y)(*(part[0] for part in y))
             loss = policy_gradient_loss(learner.network(adapted, x[0]), y, estimator, decay)
             gradients = torch.autograd.grad(loss, list(adapted.values()), create_graph=create_graph)
-            adapted = inner_step(adapted, alpha, dict(zip(adapted, gradients, strict=True)))
+            adapted = {
+                name: value - rates[name] * gradient
+                for (name, value), gradient in zip(adapted.items(), gradients, strict=True)
+            }
         found.append(adapted)
     return found
 
@@ -171,9 +177,9 @@ def mean_kl(situation: Situation, trajectories: int) -> Callable[[Tensor], Tenso
     """
 
     def policies(vector: Tensor) -> list[tuple[Tensor, Tensor]]:
-        thetas = adapted_by_hand(situation, vector, "plain", 1.0, create_graph=True)
+        adapted = adapted_by_hand(situation, vector, "plain", 1.0, create_graph=True)
         seen = [observations[:trajectories] for observations in situation.query.observations]
-        outputs = [situation.learner.network(*pair) for pair in zip(thetas, seen, strict=True)]
+        outputs = [situation.learner.network(*pair) for pair in zip(adapted, seen, strict=True)]
         return [(output[..., :2], output[..., 2:].exp()) for output in outputs]
 
     old = [(mean.detach(), std.detach()) for mean, std in policies(situation.here)]
@@ -190,13 +196,16 @@ def mean_kl(situation: Situation, trajectories: int) -> Callable[[Tensor], Tenso
 
 
 @pytest.mark.parametrize("trajectories", [4, 2])
-@pytest.mark.parametrize("alpha", ["per-parameter", "fixed"])
-def test_fisher_products_are_those_of_the_hessian_of_the_mean_kl(alpha: str, trajectories: int) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("alpha", ["per-parameter", "scalar", "fixed"])
+def test_fisher_products_are_those_of_the_hessian_of_the_mean_kl(
+    alpha: str, steps: int, trajectories: int
+) -> None:
     """Of the policies that adapt on all their trajectories, over all or the first of those that followed.
 
     And a multiple of the identity is added.
     """
-    situation = Situation(policy_learner(alpha, hidden=(2,), start=(0.3, 0.3)))
+    situation = Situation(policy_learner(alpha, hidden=(2,), steps=steps, start=(0.3, 0.3)))
     settings = trpo_settings(fisher_trajectories=trajectories, damping=0.5)
     here = situation.here.clone().requires_grad_()
     product = _fisher(situation.policies(), situation.taken, here, settings)

@@ -120,7 +120,7 @@ def test_a_saved_state_says_what_it_holds() -> None:
 def test_numbers_survive_the_text() -> None:
     """NaN and infinity in a curve, no score yet, and a generator in the middle of its stream."""
     before, after = state(), state()
-    before.curve = [Point(3, {"loss": 0.1 + 0.2, "divergence": float("inf")}, None)]
+    before.curve = [Point(3, {"loss": 0.1 + 0.2, "kl": float("inf")}, None)]
     before.iteration = 3
     torch.rand(5, generator=before.tasks)
     from_bytes(to_bytes(before, "run"), "run", "here").restore(after)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import metasgd
 from metasgd.engine import eager_gradient
-from metasgd.loop import Point
+from metasgd.loop import Outcome, Point
 from metasgd.networks import multiplied_out
 from metasgd.outer_step import OneByOne, OuterSteps, build_adam, rates
 from metasgd.resume import ResumeFile
@@ -20,6 +21,7 @@ from metasgd.training import meta_train, outer_steps
 from tests.metasgd.oracle import needs_compiler
 from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
 
+CHECKOUT = Path(metasgd.__file__).parents[1]
 # Four iterations from point to point of the curve.
 SETTINGS = training_settings(iterations=400, validate_every=4, compile_from=1)
 
@@ -35,9 +37,9 @@ def test_scanned_iterations_are_iterations() -> None:
     def outcome(build: Callable[[torch.optim.Adam], OuterSteps]) -> list[torch.Tensor]:
         meta = start(learner)
         adam = build_adam(learner, meta, settings)
-        descend = build(adam)
+        steps = build(adam)
         losses = [
-            descend(meta, batches[first : first + 4], rates(adam, settings, range(first, first + 4)))
+            steps(meta, batches[first : first + 4], rates(adam, settings, range(first, first + 4)))
             for first in (0, 4)
         ]
         learned = learner.learned(meta)
@@ -60,7 +62,7 @@ def test_scanned_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
         if point.iteration == 200:
             raise InterruptedError
 
-    def run(**options: object) -> object:
+    def run(**options: object) -> Outcome:
         return meta_train(learner, sinusoid(), lambda meta: 0.0, settings, seed=1, **options)  # type: ignore[arg-type]
 
     whole = run()
@@ -96,16 +98,20 @@ import sys
 import torch
 sys.modules["torch._higher_order_ops.scan"] = None  # an import of it fails
 from metasgd.outer_step import OneByOne, build_adam
-from metasgd.training import outer_steps
-from tests.metasgd.small import sine_learner, start, training_settings
+from metasgd.training import meta_train, outer_steps
+from tests.metasgd.small import sine_learner, sinusoid, start, training_settings
 learner = sine_learner()
 settings = training_settings(iterations=400, validate_every=4, compile_from=1)
 meta = start(learner)
 assert isinstance(outer_steps(learner, settings, build_adam(learner, meta, settings), meta), OneByOne)
+trained = meta_train(learner, sinusoid(), lambda meta: 0.0, training_settings(), seed=1)
+assert (trained.compiled, trained.iteration) == (False, 12)
 """
 
 
 def test_a_torch_without_the_loop_steps_one_by_one() -> None:
-    """torch has it under a private name, which may go: everything else imports, and the training goes on."""
-    done = subprocess.run([sys.executable, "-c", WITHOUT_SCAN], capture_output=True, text=True, check=False)
+    """torch has it under a private name, which may go: all imports without it, and an eager training runs."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SCAN], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

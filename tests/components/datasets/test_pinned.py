@@ -15,7 +15,8 @@ from kfp.dsl import Dataset
 from tenacity import wait_none
 
 from components.config.parsing import from_json, to_json
-from components.config.settings import StoredTasks
+from components.config.settings import StoredTasks, TaskSettings
+from components.datasets import pinned
 from components.datasets.pinned import (
     Pin,
     download,
@@ -27,7 +28,7 @@ from components.datasets.pinned import (
 )
 from components.datasets.placement import make_data_set
 from components.kinds.images import ImageTasks
-from components.preprocess import component, pinned
+from components.preprocess import component
 from components.preprocess.step import preprocess
 from components.storage.s3 import (
     S3Client,
@@ -40,7 +41,6 @@ from components.storage.s3 import (
 )
 from metasgd.configuration import EpisodeSettings
 from metasgd.errors import InputError
-from metasgd.rollouts import Tasks
 from tests.components.datasets.helpers import image_source, png, write_files
 from tests.components.lane import experiment
 from tests.s3_server import BUCKET, Proxy, S3Server, proxy, s3_server
@@ -155,7 +155,7 @@ def test_downloaded_data_give_the_same_episodes(
     """Bitwise, the manifest included: where the files lay for a while leaves no trace."""
     server.use(monkeypatch)
     tasks = image_tasks("datasets/birds")
-    pin = resolve(root, str(pin_file(tasks)))
+    pin = resolve(root, pin_file(str(tasks.files)))
     monkeypatch.chdir(root)
     preprocess(tasks, tmp_path / "in place")
     (tmp_path / "pod").mkdir()
@@ -175,9 +175,9 @@ def test_downloaded_data_give_the_same_episodes(
         (image_tasks("datasets/birds/"), "datasets/birds.dvc"),
     ],
 )
-def test_which_file_pins_an_experiments_data(tasks: Tasks, file: str | None) -> None:
+def test_which_file_pins_an_experiments_data(tasks: TaskSettings, file: str | None) -> None:
     """The one beside the folder; none for what is drawn or generated."""
-    assert pin_file(tasks) == file
+    assert (pin_file(tasks.files) if tasks.files else None) == file
 
 
 def test_a_pin_holds_no_secret(root: Path, server: S3Server) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from components.console.command import run_command
+from components.datasets import omniglot, placement
 from components.datasets.__main__ import main
 from components.datasets.omniglot import ARCHIVES, omniglot_files, vinyals_split
-from components.preprocess import data_sets, omniglot
 from metasgd.errors import InputError
 from tests.components.datasets.helpers import png, write_files, write_zip
 
@@ -68,7 +68,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pinned(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Path:
     """A repository whose data.dvc pins data/, pushed to a remote folder."""
     root = _repository(tmp_path_factory.mktemp("pinned") / "repository")
-    data_sets.make_data_set("omniglot", mirror, root)
+    placement.make_data_set("omniglot", mirror, root)
     _dvc(root, "remote", "add", "-q", "-d", "shared", "../remote")
     _dvc(root, "push", "-q")
     return root
@@ -84,7 +84,7 @@ def test_a_clone_pulls_from_the_remote(pinned: Path, tmp_path: Path) -> None:
     """With a remote, no source is needed, and the bytes are those that were pushed."""
     clone = _clone(pinned, tmp_path)
     shutil.copytree(pinned.parent / "remote", tmp_path / "remote")
-    assert "byte-identical" in data_sets.make_data_set("omniglot", None, clone)
+    assert "byte-identical" in placement.make_data_set("omniglot", None, clone)
     assert _contents(clone / "data") == _contents(pinned / "data")
 
 
@@ -132,9 +132,9 @@ def test_a_failed_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(md5) == 32  # the published hash is asked for
         raise RuntimeError("File not found or corrupted.")
 
-    monkeypatch.setattr(data_sets, "download_url", refuse)
+    monkeypatch.setattr(placement, "download_url", refuse)
     with pytest.raises(InputError, match=r"images_background\.zip cannot be downloaded .*expected a network"):
-        data_sets.make_data_set("omniglot", None, tmp_path)
+        placement.make_data_set("omniglot", None, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -144,7 +144,7 @@ def test_wrong_counts_leave_nothing(tmp_path: Path) -> None:
         write_zip(tmp_path / "mirror" / f"{archive}.zip", {f"{archive}/Greek/character01/1.png": png(0)})
     (tmp_path / "repository").mkdir()
     with pytest.raises(InputError, match=r"has 1 characters; expected 964"):
-        data_sets.make_data_set("omniglot", tmp_path / "mirror", tmp_path / "repository")
+        placement.make_data_set("omniglot", tmp_path / "mirror", tmp_path / "repository")
     assert list((tmp_path / "repository").iterdir()) == []
 
 
@@ -152,11 +152,11 @@ def test_a_folder_of_ones_own_gets_its_own_pin(tmp_path: Path) -> None:
     """datasets/<name>/<name>.zip and datasets/<name>.dvc, whichever way the pictures came."""
     root = _repository(tmp_path / "repository")
     folder = write_files(tmp_path / "birds", BIRDS | {"README.txt": b"notes", "a/.DS_Store": b"?"})
-    line = data_sets.make_data_set("birds", folder, root)
+    line = placement.make_data_set("birds", folder, root)
     assert line == "datasets/birds/birds.zip holds 8 pictures of 4 classes, pinned by datasets/birds.dvc"
     written = (root / "datasets" / "birds" / "birds.zip").read_bytes()
     pin = (root / "datasets" / "birds.dvc").read_text()
-    data_sets.make_data_set("birds", write_zip(tmp_path / "b.zip", dict(reversed(BIRDS.items()))), root)
+    placement.make_data_set("birds", write_zip(tmp_path / "b.zip", dict(reversed(BIRDS.items()))), root)
     assert (root / "datasets" / "birds" / "birds.zip").read_bytes() == written
     assert (root / "datasets" / "birds.dvc").read_text() == pin
 
@@ -181,7 +181,7 @@ def test_bad_requests_leave_nothing(tmp_path: Path, name: str, source: str | Non
     root = tmp_path / "repository"
     root.mkdir()
     with pytest.raises(InputError, match=message):
-        data_sets.make_data_set(name, tmp_path / source if source else None, root)
+        placement.make_data_set(name, tmp_path / source if source else None, root)
     assert [path for path in root.rglob("*") if path.is_file()] == []
     assert not (tmp_path / "datasets").exists()
 

@@ -201,7 +201,8 @@ def test_overrides_that_are_no_yaml_or_no_section(override: str) -> None:
 
 def test_the_kind_is_that_of_the_tasks() -> None:
     """A sine experiment cannot be called one of images: kind says which scores are better."""
-    assert "kind is 'images'; expected 'sinusoid', its tasks'" in refused("kind=images")
+    assert "kind is 'images'; expected 'sinusoid', which sinusoid-5shot has" in refused("kind=images")
+    assert "tasks.distribution: Field required" in refused("tasks.kind=images")
 
 
 def test_a_network_of_another_kind_replaces_the_section() -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from components.artifacts.checkpoint import CURVE
 from components.artifacts.decision import Decision
 from components.artifacts.results import METRICS, Result, read_json
+from components.artifacts.runs import RUNS
 from components.config.settings import Promotion
 from components.evaluate.step import evaluate
 from components.kinds.experiment import Experiment, load_experiment
@@ -97,7 +98,12 @@ def scores(lane: ControlLane, algorithm: str = "meta-sgd") -> pd.DataFrame:
 def test_the_results_folder(lane: ControlLane) -> None:
     """Per checkpoint a result, its returns, pictures and trajectories; the lane's pictures beside them."""
     names = {f"{name}-seed1{suffix}" for name in ALGORITHMS for suffix in (".json", ".parquet")}
-    assert {path.name for path in lane.results.iterdir()} == names | {METRICS, "pictures", "trajectories"}
+    assert {path.name for path in lane.results.iterdir()} == names | {
+        METRICS,
+        RUNS,
+        "pictures",
+        "trajectories",
+    }
     pictures = {path.name for path in (lane.results / "pictures").iterdir()}
     own = {f"{name}-seed1" for name in ALGORITHMS}
     assert pictures == own | {"trajectories.svg", "adaptation.gif"}

@@ -85,7 +85,7 @@ def interrupted(*places: Store, after: int = 4, algorithm: Train = adam) -> Kept
             raise Interrupted
 
     kept, _ = kept_in(*places)
-    with pytest.raises(Interrupted), kept.lasting("a training", Stop()):
+    with pytest.raises(Interrupted), kept.until_finished("a training", Stop()):
         algorithm(kept, watch)
     return kept
 
@@ -94,7 +94,7 @@ def finish(*places: Store, algorithm: Train = adam) -> tuple[list[str], list[int
     """The same again, to its end, which is that of a whole one; what it said, and the points it saw."""
     kept, said = kept_in(*places)
     seen: list[Point] = []
-    with kept.lasting("a training", Stop()):
+    with kept.until_finished("a training", Stop()):
         ended = algorithm(kept, seen.append)
     whole = algorithm(kept_in()[0], lambda point: None)
     assert same(ended.meta, whole.meta)

@@ -17,9 +17,10 @@ import pytest
 from mlflow import MlflowClient
 
 from components.artifacts.checkpoint import CURVE
+from components.config.code import ROOT
 from components.console.signals import Terminated
 from components.kinds.table import load_tasks
-from components.storage import states, stores
+from components.storage import stores
 from components.storage.s3 import S3RefusedError
 from components.tracking.runs import TrackedRun
 from components.train.identity import identity
@@ -280,7 +281,7 @@ class Command:
         self.command = [sys.executable, "-u", *module, *arguments]
 
     def start(self) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(states.ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         pipe = subprocess.PIPE
         # Where the tests themselves run in the background, Ctrl-C is ignored, and that is inherited.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -122,6 +122,9 @@ def test_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes(training_settings(processes=3)) == 3
     assert processes(training_settings(processes=0)) == 1
     assert processes(trpo_settings()) == 1
+    with pytest.raises(InputError, match=r"train\.device is 'cuda', and torch finds no GPU here; expected"):
+        processes(training_settings(processes=0, device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert processes(training_settings(processes=0, device="cuda", meta_batch=6)) == 3
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "metasgd")

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from components.artifacts.checkpoint import CURVE
 from components.artifacts.results import METRICS
 from components.artifacts.runs import RUN
-from components.config.parsing import to_json
+from components.config.parsing import to_document
 from components.evaluate.step import evaluate
 from components.tracking.runs import TrackedRun
 from components.train.step import train
@@ -45,7 +45,7 @@ def test_the_checkpoint_is_whole(lane: Lane) -> None:
     learner, meta, about = load_checkpoint(checkpoint)
     assert learner.settings == lane.training().learner
     assert meta.alpha.keys() == meta.theta.keys()
-    assert about["training"] == to_json(lane.training())
+    assert about["training"] == to_document(lane.training())
     assert about["data"] == read(lane.episodes / "manifest.json")["data"]
     assert about["chosen_iteration"] in (10, 20)
     assert (about["device"], about["compiled"]) == ("cpu", False)
@@ -195,7 +195,8 @@ def test_a_long_run_without_a_compiler_says_so(
 
 def test_tuning_scores_rates_on_validation_tasks(lane: Lane) -> None:
     """A score per rate, by the checkpoint that the rate's training chose; NaN where it diverged."""
-    scores = tune(lane.training("maml"), [0.001, 1e30], lane.episodes)
+    scores, higher_is_better = tune(lane.training("maml"), [0.001, 1e30], lane.episodes)
+    assert not higher_is_better
     assert list(scores) == [0.001, 1e30]
     assert 0 < scores[0.001] < 50
     assert math.isnan(scores[1e30])
