@@ -182,6 +182,11 @@ class AdaptedPolicies:
         parameters: Tensor = vmap(one)(self.inner, self.observations)
         return parameters
 
+    def first(self, trajectories: int) -> "AdaptedPolicies":
+        """Those that adapt on the first trajectories of every task, where the first trajectories went."""
+        inner = [Examples(x[:, :trajectories], y.first(trajectories)) for x, y in self.inner]
+        return AdaptedPolicies(self.learner, self.meta, inner, self.observations[:, :trajectories])
+
 
 def _outer(learner: Learner, settings: TrpoSettings) -> Learner:
     """The learner as the outer gradient sees it: its inner loss may carry the sampling term."""
@@ -192,12 +197,12 @@ def _outer(learner: Learner, settings: TrpoSettings) -> Learner:
 def _fisher(policies: AdaptedPolicies, taken: Experience, here: Tensor, settings: TrpoSettings) -> Product:
     """Products with the Fisher information of the adapted policies, in the learned tensors.
 
-    It is estimated where the first trajectories went; the policies are those that the gradient is of.
+    The policies of the metric adapt on few trajectories, so they are not quite those that the gradient is of.
+    With those, an iteration takes twice as long, and learns much less (docs/navigation.md).
     """
     count = settings.fisher_trajectories
     weights = taken.first(count).weights / len(taken.weights)
-    some = replace(policies, observations=policies.observations[:, :count])
-    parameters, jvp, vjp = jacobian(some, here)
+    parameters, jvp, vjp = jacobian(policies.first(count), here)
 
     def product(vector: Tensor) -> Tensor:
         image = gaussian.fisher_product(parameters, jvp(vector)) * weights.unsqueeze(-1)

@@ -94,9 +94,14 @@ def test_the_outer_gradient_is_the_slope_of_the_loss_after_the_step(alpha: str, 
 
 
 def adapted_by_hand(
-    situation: Situation, vector: Tensor, estimator: Any, decay: float, create_graph: bool
+    situation: Situation,
+    vector: Tensor,
+    estimator: Any,
+    decay: float,
+    create_graph: bool,
+    trajectories: int | None = None,
 ) -> list[Parameters]:
-    """Every task's theta after the inner steps on all its trajectories, by torch.autograd."""
+    """Every task's theta after the inner steps on its (first) trajectories, by torch.autograd."""
     learner, meta = situation.learner, situation.meta
     vector = vector if vector.requires_grad else vector.clone().requires_grad_()
     like = [*meta.theta.values(), *(meta.alpha.values() if learner.settings.alpha != "fixed" else ())]
@@ -112,8 +117,9 @@ def adapted_by_hand(
         adapted = theta
         for support in situation.supports if learner.adapts else []:
             x, y = evidence(learner, Trajectories(*(part[task : task + 1] for part in support)))
-            y = type(y)(*(part[0] for part in y))
-            loss = policy_gradient_loss(learner.network(adapted, x[0]), y, estimator, decay)
+            actions, advantages, weights, returns = (part[0, :trajectories] for part in y)
+            y = type(y)(actions, advantages, weights / weights.sum(), returns)
+            loss = policy_gradient_loss(learner.network(adapted, x[0, :trajectories]), y, estimator, decay)
             gradients = torch.autograd.grad(loss, list(adapted.values()), create_graph=create_graph)
             adapted = {
                 name: value - rates[name] * gradient
@@ -173,11 +179,11 @@ def test_the_outer_step_has_a_discount_of_its_own() -> None:
 def mean_kl(situation: Situation, trajectories: int) -> Callable[[Tensor], Tensor]:
     """From the policies here to those elsewhere: the mean over the steps of each task's first trajectories.
 
-    KL of two Gaussians: log s' / s + (s² + (m - m')²) / 2 s'² - 1/2, summed over actions.
+    They adapt on as many. KL of two Gaussians: log s' / s + (s² + (m - m')²) / 2 s'² - 1/2, over actions.
     """
 
     def policies(vector: Tensor) -> list[tuple[Tensor, Tensor]]:
-        adapted = adapted_by_hand(situation, vector, "plain", 1.0, create_graph=True)
+        adapted = adapted_by_hand(situation, vector, "plain", 1.0, True, trajectories)
         seen = [observations[:trajectories] for observations in situation.query.observations]
         outputs = [situation.learner.network(*pair) for pair in zip(adapted, seen, strict=True)]
         return [(output[..., :2], output[..., 2:].exp()) for output in outputs]
@@ -201,10 +207,7 @@ def mean_kl(situation: Situation, trajectories: int) -> Callable[[Tensor], Tenso
 def test_fisher_products_are_those_of_the_hessian_of_the_mean_kl(
     alpha: str, steps: int, trajectories: int
 ) -> None:
-    """Of the policies that adapt on all their trajectories, over all or the first of those that followed.
-
-    And a multiple of the identity is added.
-    """
+    """Over all trajectories or the first ones of every task, and a multiple of the identity."""
     situation = Situation(policy_learner(alpha, hidden=(2,), steps=steps, start=(0.3, 0.3)))
     settings = trpo_settings(fisher_trajectories=trajectories, damping=0.5)
     here = situation.here.clone().requires_grad_()
