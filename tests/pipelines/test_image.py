@@ -13,7 +13,7 @@ import pytest
 from docker.errors import DockerException
 
 from metasgd.errors import InputError
-from pipelines.image import digest_of, push, reference
+from pipelines.image import BASE, digest_of, push, reference
 from tests.pipelines.checkout import unavailable
 
 
@@ -40,7 +40,7 @@ def tree(tmp_path: Path) -> Path:
 def test_a_clean_tree_is_its_commit(tree: Path) -> None:
     commit = git(tree, "rev-parse", "HEAD")
     assert reference(root=tree) == f"metasgd-python:{commit[:12]}"
-    assert reference("registry.example.org/team/", tree) == (
+    assert reference("registry.example.org/team/", root=tree) == (
         f"registry.example.org/team/metasgd-python:{commit[:12]}"
     )
 
@@ -54,6 +54,18 @@ def test_a_dirty_tree_says_so_and_which(tree: Path) -> None:
         tags.append(reference(root=tree).rpartition(":")[2])
     assert all("-dirty-" in tag for tag in tags)
     assert tags[0] == tags[2] != tags[1]
+
+
+def test_another_base_is_another_image(tree: Path) -> None:
+    """The default base leaves the tag alone; each other one has a tag of its own, in dirty trees, too."""
+    plain = reference(root=tree)
+    assert reference(base=BASE, root=tree) == plain
+    others = {reference(base=base, root=tree) for base in ("metasgd-base:bookworm", "python:3.12-slim")}
+    assert len(others) == 2
+    assert all(other.startswith(f"{plain}-on-") for other in others)
+    (tree / "metasgd" / "loop.py").write_text("changed\n")
+    assert "-dirty-" in reference(base="python:3.12-slim", root=tree)
+    assert reference(base="python:3.12-slim", root=tree) != reference(root=tree)
 
 
 def test_a_new_file_makes_a_tree_dirty(tree: Path) -> None:

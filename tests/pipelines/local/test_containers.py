@@ -14,7 +14,7 @@ import pytest
 from docker.errors import DockerException
 from safetensors.numpy import load_file
 
-from pipelines.image import reference
+from pipelines.image import BASE, reference
 from pipelines.local.containers import container_arguments
 from tests.pipelines.checkout import ROOT, make_checkout, overrides, run, unavailable
 from tests.pipelines.local.test_run import PICTURES, SMALL, draw_pictures
@@ -36,7 +36,7 @@ def image() -> str:
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if built.returncode:
         unavailable(f"the image cannot be built: {(built.stderr.strip() or built.stdout).splitlines()[-1]}")
-    return reference(root=ROOT)
+    return reference(base=base or BASE, root=ROOT)
 
 
 def in_container(image: str, *command: str) -> str:
@@ -152,6 +152,45 @@ def test_containers_have_no_network_unless_a_store_is_a_server(
     assert container_arguments(tmp_path, {})["network_mode"] == "none"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert container_arguments(tmp_path, {})["network_mode"] == "host"
+
+
+@pytest.mark.parametrize(
+    ("store", "states", "mode"),
+    [
+        ("", "s3://bucket/states", "host"),
+        ("postgresql://user:secret@db/mlflow", "", "host"),
+        ("sqlite:///elsewhere/mlflow.db", "states", "none"),
+        ("", "", "none"),
+    ],
+)
+def test_every_store_that_is_a_server_gives_containers_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, states: str, mode: str
+) -> None:
+    """MLflow's, whatever it speaks, and that of the trainings' states."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.replace("/elsewhere", str(tmp_path / "elsewhere")))
+    monkeypatch.setenv(
+        "METASGD_STATES", states.replace("/states", str(tmp_path / "states")) if mode == "none" else states
+    )
+    assert container_arguments(tmp_path, {})["network_mode"] == mode
+
+
+def test_folders_of_stores_are_mounted_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States and MLflow's files elsewhere, made where they are missing; those in .local with it."""
+    monkeypatch.chdir(tmp_path)
+    elsewhere, states = tmp_path.parent / "elsewhere", tmp_path.parent / "states"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}/mlflow.db")
+    monkeypatch.setenv("METASGD_STATES", str(states))
+    targets = [mount["Target"] for mount in container_arguments(tmp_path, {})["mounts"]]
+    assert targets == [f"{tmp_path}/.local", str(elsewhere), str(states)]
+    assert elsewhere.is_dir()
+    assert states.is_dir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.setenv("METASGD_STATES", ".local/states")
+    targets = [mount["Target"] for mount in container_arguments(tmp_path, {})["mounts"]]
+    assert targets == [f"{tmp_path}/.local"]
 
 
 def test_containers_are_told_what_steps_read_and_nothing_else(
