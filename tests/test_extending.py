@@ -49,10 +49,10 @@ def apply_patch(text: str, place: Path) -> None:
 
 
 def test_the_page_works_as_written(tmp_path: Path) -> None:
-    """Every block in its order: an experiment, a data set, a network and dynamics go through the pipeline."""
+    """Every block in its order: an experiment, a data set, a network, a kind of task and dynamics go through the pipeline."""
     copy_checkout(tmp_path)
     blocks = BLOCK.findall((ROOT / "docs" / "extending.md").read_text())
-    assert len(blocks) == 17
+    assert len(blocks) == 22
     for action, file, text in blocks:
         if action == "run":
             run_shell(text, tmp_path)
@@ -61,7 +61,7 @@ def test_the_page_works_as_written(tmp_path: Path) -> None:
         else:
             with (tmp_path / file).open("a") as target:
                 target.write(f"\n{text}")
-    assert len(list(tmp_path.glob(".local/runs/*/report.html"))) == 1
+    assert len(list(tmp_path.glob(".local/runs/*/report.html"))) == 2
     assert (tmp_path / "artifacts" / "birds" / "episodes" / "contact-sheet.png").exists()
     assert (tmp_path / "artifacts" / "fourier" / "checkpoint" / "weights.safetensors").exists()
     assert (tmp_path / "datasets" / "birds.dvc").exists()
