@@ -49,7 +49,7 @@ def apply_patch(text: str, place: Path) -> None:
 
 
 def test_the_page_works_as_written(tmp_path: Path) -> None:
-    """Every block in its order: an experiment, a data set, a network, a kind of task and dynamics go through the pipeline."""
+    """Every block in its order: an experiment, data, a network, a kind of task and dynamics work."""
     copy_checkout(tmp_path)
     blocks = BLOCK.findall((ROOT / "docs" / "extending.md").read_text())
     assert len(blocks) == 22

@@ -8,6 +8,7 @@ run.json                               the MLflow run, and the seconds it took: 
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,11 @@ def load_trained(folder: Path, problem: Problem) -> Trained:
     learner, meta, about = load_checkpoint(folder)
     if learner.problem != problem:
         raise InputError(f"{folder}: was trained for {learner.problem}; expected {problem}")
-    if "training" not in about:
-        raise InputError(f"{folder}: holds no training's parameters; expected an output of the train step")
-    document = {**about, "training": _training(about)}
-    return Trained(folder, learner, meta, from_document(About, document, str(folder)), read_run(folder / RUN))
+    document = {**about, "training": _training(about, folder)}
+    run = read_run(folder / RUN)
+    if run and run.seconds is None:  # once they stood beside the training
+        run = RunRecord(run.run_id, about.get("seconds"))
+    return Trained(folder, learner, meta, from_document(About, document, str(folder)), run)
 
 
 def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:
@@ -107,12 +109,14 @@ def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:
     where: what it is, for messages.
     """
     learner, meta, about = load_checkpoint(folder)
-    return learner, meta, from_document(Origin, _training(about), where)
+    return learner, meta, from_document(Origin, _training(about, where), where)
 
 
-def _training(about: Mapping[str, Any]) -> dict[str, Any]:
+def _training(about: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     """The parameters of a training under their present names; they once were JSON in a string."""
     found = about.get("training")
-    training = json.loads(found) if isinstance(found, str) else dict(found or {})
-    train = {RENAMED.get(key, key): value for key, value in training.get("train", {}).items()}
-    return {**training, "train": train}
+    with suppress(ValueError):
+        found = json.loads(found) if isinstance(found, str) else found
+    if not isinstance(found, dict) or not isinstance(found.get("train"), dict):
+        raise InputError(f"{where}: holds no training's parameters; expected an output of the train step")
+    return {**found, "train": {RENAMED.get(key, key): value for key, value in found["train"].items()}}
