@@ -1,0 +1,31 @@
+"""Tuning: overrides reach every part of it, and the best rate is written down."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.artifacts.episodes import read_episodes
+from pipelines import tune
+from tests.components.lane import PARAMS, SINE
+
+SMALL = (
+    "train.iterations=4", "train.validate_every=2", "network.hidden=[4]", "tasks.stored.validation=3",
+    "tasks.stored.gate=2", "tasks.stored.test=2",
+)  # fmt: skip
+
+
+def test_overrides_reach_preprocessing_and_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stored tasks and iterations are those that were asked for; the record names the best rate."""
+    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    command = ["tune", "--experiments", SINE, "--set", *SMALL, "--rates", "0.001", "0.01"]
+    monkeypatch.setattr("sys.argv", command)
+    tune.main()
+    episodes = read_episodes(tmp_path / "artifacts" / "tune" / SINE / "episodes")
+    assert len(episodes.fixed["validation"]["curves"]) == 3
+    record = json.loads((tmp_path / "artifacts" / "tune" / SINE / "maml-seed1.json").read_text())
+    assert record["best"] == min((0.001, 0.01), key=lambda rate: record["scores"][str(rate)])
+    assert "|4|4|" in capsys.readouterr().out
