@@ -9,7 +9,7 @@ the two; eagerly its many small transforms cost more than they save.
 
 import warnings
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -40,15 +40,18 @@ def adjoint(learner: Learner) -> MetaGradient:
     _load_forward_mode()
 
     def gradient(meta: Meta, batch: Batch) -> tuple[Meta, Tensor]:
-        support, count = batch.support, learner.settings.steps
+        # Not `batch.support`: torch 2.6 cannot compile a property of a named tuple.
+        support, count = Examples(batch.support_x, batch.support_y), learner.settings.steps
         steps = vmap(lambda task: list(learner.inner_steps(meta, task, count)))(support)
         thetas = [meta.theta, *(theta for _, theta in steps)]
         by_theta, losses = _query_gradient(learner, thetas[-1], batch, shared=not steps)
         by_alpha = {name: torch.zeros_like(value) for name, value in meta.alpha.items()}
         for number in reversed(range(len(steps))):
             shared = number == 0  # all tasks start at the same theta
-            vjps = vmap(partial(_inner_step_vjp, meta.alpha), in_dims=(None if shared else 0, 0, 0))
-            by_theta, step_by_alpha, by_gradient = vjps(thetas[number], steps[number][0], by_theta)
+            vjps = vmap(_inner_step_vjp, in_dims=(None, None if shared else 0, 0, 0))
+            by_theta, step_by_alpha, by_gradient = vjps(
+                meta.alpha, thetas[number], steps[number][0], by_theta
+            )
             if shared:
                 by_theta = sum_over_tasks(by_theta)
             by_alpha = add(by_alpha, sum_over_tasks(step_by_alpha))
@@ -69,7 +72,8 @@ def _query_gradient(
     """
 
     def loss(theta: Parameters, task: Batch) -> Tensor:
-        return learner.query_loss(learner.adapted(theta, task.support), task)
+        support = Examples(task.support_x, task.support_y)
+        return learner.query_loss(learner.adapted(theta, support), task)
 
     in_dims = (None if shared else 0, 0)
     derivatives, losses = vmap(grad_and_value(loss), in_dims=in_dims)(theta, batch)

@@ -26,6 +26,7 @@ from metasgd.tasks import Batch
 from metasgd.trees import flatten, unflatten
 
 ITERATIONS_PER_CALL = 200  # at most: by then the call costs next to nothing
+SCAN_SINCE = (2, 15)  # the oldest torch whose loop was seen to do this; that of 2.6 cannot
 SMALL_BATCH = 100  # examples of a meta-batch, up to which loops that fuse beat calls of matrix products
 
 
@@ -52,7 +53,9 @@ def scans(learner: Learner, settings: TrainingSettings, meta: Meta) -> bool:
 
 
 def find_scan() -> Callable[..., Any] | None:
-    """torch's loop over iterations that a graph can hold; None in a torch without it."""
+    """torch's loop over iterations that a graph can hold; None in a torch that has none that can do this."""
+    if tuple(map(int, torch.__version__.split(".")[:2])) < SCAN_SINCE:
+        return None
     try:
         scan: Callable[..., Any] = import_module("torch._higher_order_ops.scan").scan
     except (ImportError, AttributeError):

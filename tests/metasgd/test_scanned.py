@@ -15,17 +15,19 @@ from metasgd.loop import Outcome, Point
 from metasgd.networks import multiplied_out
 from metasgd.outer_step import OneByOne, OuterSteps, build_adam, rates
 from metasgd.resume import ResumeFile
-from metasgd.scanned import Scanned, iterations_per_call
+from metasgd.scanned import Scanned, find_scan, iterations_per_call
 from metasgd.seeds import generator
 from metasgd.training import meta_train, outer_steps
 from tests.metasgd.oracle import needs_compiler
 from tests.metasgd.small import curves, same, sine_learner, sinusoid, start, training_settings
 
 CHECKOUT = Path(metasgd.__file__).parents[1]
+needs_scan = pytest.mark.skipif(find_scan() is None, reason="this torch has no loop for it")
 # Four iterations from point to point of the curve.
 SETTINGS = training_settings(iterations=400, validate_every=4, compile_from=1)
 
 
+@needs_scan
 @needs_compiler
 def test_scanned_iterations_are_iterations() -> None:
     """theta, alpha, Adam's state and the losses, to rounding, with all that an iteration can have."""
@@ -50,6 +52,7 @@ def test_scanned_iterations_are_iterations() -> None:
     torch.testing.assert_close(scanned, one_by_one, rtol=1e-3, atol=1e-5)
 
 
+@needs_scan
 @needs_compiler
 def test_scanned_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """Interrupted between two calls, a training ends as one that was not: theta, alpha and the curve."""
