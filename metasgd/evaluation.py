@@ -1,4 +1,4 @@
-"""Scores of a meta-learned start on fixed tasks, before adaptation and after each inner step."""
+"""Scores of a meta-learned start on stored tasks, before adaptation and after each inner step."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,7 @@
 """The episodes folder: what preprocess writes, and every later step reads.
 
 manifest.json        what the tasks are, where they come from, their hashes
-tasks.safetensors    the fixed tasks, "validation/…", "gate/…" and "test/…"
+tasks.safetensors    the stored tasks, "validation/…", "gate/…" and "test/…"
 images.safetensors   per split, flat pictures and the size of each class (image tasks only)
 """
 
@@ -24,7 +24,7 @@ from metasgd.files import write_atomically
 
 MANIFEST, TASKS, IMAGES = "manifest.json", "tasks.safetensors", "images.safetensors"
 SETS = ("validation", "gate", "test")
-Fixed = Mapping[str, dict[str, Tensor]]  # set -> stored tasks
+Stored = Mapping[str, dict[str, Tensor]]  # set -> stored tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +54,11 @@ class Manifest(Description):
 
 @dataclass(frozen=True)
 class Episodes:
-    """An episodes folder as it was read. fixed: the stored tasks per set."""
+    """An episodes folder as it was read. stored: the tasks per set."""
 
     folder: Path
     manifest: Manifest
-    fixed: Fixed
+    stored: Stored
 
     def images(self) -> dict[str, Tensor]:
         """ "<split>/images", uint8 [images, channels, height, width] sorted by class, and "<split>/sizes"."""
@@ -69,11 +69,11 @@ def write_episodes(
     folder: Path,
     description: Description,
     tasks: TaskSettings,
-    fixed: Fixed,
+    stored: Stored,
     images: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write the folder, whose manifest is the description with the tasks' parameters and hashes."""
-    flat = {f"{name}/{key}": value for name, tensors in fixed.items() for key, value in tensors.items()}
+    flat = {f"{name}/{key}": value for name, tensors in stored.items() for key, value in tensors.items()}
     pictures = tensors_digest(images or {})
     data = hashlib.sha256(f"{pictures}/{tensors_digest(flat)}".encode()).hexdigest()
     manifest = Manifest(**vars(description), tasks=to_document(tasks), pictures=pictures, data=data)
@@ -92,8 +92,8 @@ def read_episodes(folder: Path) -> Episodes:
         raise InputError(f"{path}: no such file; expected the output of the preprocess step") from None
     manifest = from_json(Manifest, content, str(path))
     flat = read_tensors(folder / TASKS)
-    fixed = {
+    stored = {
         name: {key.partition("/")[2]: value for key, value in flat.items() if key.startswith(f"{name}/")}
         for name in SETS
     }
-    return Episodes(folder, manifest, fixed)
+    return Episodes(folder, manifest, stored)

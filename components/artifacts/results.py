@@ -2,7 +2,7 @@
 
 <algorithm>-seed<seed>.json      a Result
 <algorithm>-seed<seed>.parquet   the scores of single tasks: columns set, shots, task, step, score
-pictures/                        of the lane, and of every checkpoint in a folder of its own
+figures/                         of the lane, and of every checkpoint in a folder of its own
 metrics.json                     the headline numbers, which DVC and KFP show
 runs.json                        the MLflow runs (components.artifacts.runs)
 """

@@ -56,11 +56,11 @@ class ControlTasks(TaskSettings):
                 f"discount {discount} in the advantages",
             ],
         )
-        fixed = {
+        stored = {
             name: dynamics.sample(getattr(self.stored, name), generator(self.seed, f"{name} tasks"))
             for name in SETS
         }
-        write_episodes(folder, description, self, fixed)
+        write_episodes(folder, description, self, stored)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Control:
             save_trajectories(tensors, folder / "trajectories" / f"{name}.safetensors")
         if not all(in_planes(tensors) for tensors in driven.values()):
             return []
-        return _draw_planes(lane, driven, folder / "pictures")
+        return _draw_planes(lane, driven, folder / "figures")
 
     def example(self, learner: Learner, meta: Meta) -> dict[str, np.ndarray]:
         task, noise = self._environments("gate").first(1), self._noise("gate")(0)
@@ -134,7 +134,7 @@ class Control:
         return f"/{to_json(self.parameters.distribution)}/{self.parameters.seed}"
 
     def _environments(self, name: str) -> Environments:
-        return Environments(self.dynamics, self.episodes.fixed[name])
+        return Environments(self.dynamics, self.episodes.stored[name])
 
     def _plan(self, shots: int, steps: int) -> Plan:
         return Plan(shots, self.parameters.stored.test_queries, steps)
@@ -159,7 +159,7 @@ class Control:
 
 
 def _draw_planes(
-    lane: Sequence[Trained], driven: Mapping[str, Mapping[str, Tensor]], pictures: Path
+    lane: Sequence[Trained], driven: Mapping[str, Mapping[str, Tensor]], figures: Path
 ) -> list[Path]:
     from components.plots.animation import adaptation_animation
     from components.plots.planes import journeys
@@ -168,7 +168,7 @@ def _draw_planes(
 
     first = {trained.about.training.algorithm: trained.name for trained in reversed(lane)}
     shown = [journeys(algorithm, driven[first[algorithm]]) for algorithm in reversed(first)]
-    still, moving = pictures / "trajectories.svg", pictures / "adaptation.gif"
+    still, moving = figures / "trajectories.svg", figures / "adaptation.gif"
     save(trajectories_figure(shown), still)
     adaptation_animation(shown, moving)
     return [still, moving]

@@ -15,7 +15,7 @@ from components.artifacts.episodes import SETS, Description, Episodes, write_epi
 from components.config.parsing import STRICT, from_document
 from components.config.settings import TaskSettings
 from components.config.sources import GENERATED, ImageSource
-from components.kinds.supervised import Supervised, draw_stored
+from components.kinds.supervised import Supervised, draw_set
 from metasgd.adaptation import Problem
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
 from metasgd.tasks import TaskDistribution
@@ -53,11 +53,11 @@ class ImageTasks(TaskSettings):
 
         with at_hand(self.source, pinned) as source:
             pictures = load_pictures(source, self.seed)
-        stored = pictures.by_split()
-        distributions = split_distributions(self, stored)
-        fixed = {name: draw_stored(distributions[name], self, name) for name in SETS}
-        write_episodes(folder, _description(self, pictures), self, fixed, stored)
-        sheet = _sheet(distributions["test"], fixed["test"], self)
+        images = pictures.by_split()
+        distributions = split_distributions(self, images)
+        stored = {name: draw_set(distributions[name], self, name) for name in SETS}
+        write_episodes(folder, _description(self, pictures), self, stored, images)
+        sheet = _sheet(distributions["test"], stored["test"], self)
         save(contact_sheet(sheet.numpy(), self.stored.test_shots[0]), folder / SHEET)
 
 
@@ -78,7 +78,7 @@ class Images(Supervised[ImageTasks]):
 
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:
         sheet = self.episodes.folder / SHEET
-        return [Path(shutil.copy(sheet, folder / "pictures" / SHEET))] if sheet.exists() else []
+        return [Path(shutil.copy(sheet, folder / "figures" / SHEET))] if sheet.exists() else []
 
 
 def split_distributions(tasks: ImageTasks, stored: Mapping[str, Tensor]) -> dict[str, TaskDistribution]:
@@ -130,11 +130,11 @@ def _notes(tasks: ImageTasks, pictures: "ClassImages") -> list[str]:
     return notes
 
 
-def _sheet(distribution: TaskDistribution, fixed: Mapping[str, Tensor], tasks: ImageTasks) -> Tensor:
+def _sheet(distribution: TaskDistribution, stored: Mapping[str, Tensor], tasks: ImageTasks) -> Tensor:
     """Some test episodes as uint8 [tasks, ways, shots + queries, channels, height, width]."""
     shots = tasks.stored.test_shots[0]
-    some = {key: value[:SHEET_TASKS] for key, value in fixed.items()}
-    batch = distribution.fixed_batch(some, shots, min(SHEET_QUERIES, tasks.stored.test_queries))
+    some = {key: value[:SHEET_TASKS] for key, value in stored.items()}
+    batch = distribution.stored_batch(some, shots, min(SHEET_QUERIES, tasks.stored.test_queries))
 
     def by_class(x: Tensor) -> Tensor:
         return (x * 255).to(torch.uint8).reshape(len(x), tasks.distribution.ways, -1, *x.shape[2:])

@@ -90,6 +90,6 @@ def gate_scores(kind: Kind, learner: Learner, meta: Meta) -> Tensor:
 
 def task_set(kind: Kind, name: str, shots: int) -> str:
     """SHA-256 of what decides a score on the stored tasks of one set."""
-    content, pictures = tensors_digest(kind.episodes.fixed[name]), kind.episodes.manifest.pictures
+    content, pictures = tensors_digest(kind.episodes.stored[name]), kind.episodes.manifest.pictures
     scored = f"{pictures}/{content}/{shots}/{kind.parameters.stored.test_queries}{kind.scoring_conditions()}"
     return hashlib.sha256(scored.encode()).hexdigest()

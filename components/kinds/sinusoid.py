@@ -11,7 +11,7 @@ from components.artifacts.checkpoint import Trained
 from components.artifacts.episodes import SETS, Description, Episodes, write_episodes
 from components.config.parsing import STRICT, from_document
 from components.config.settings import TaskSettings
-from components.kinds.supervised import Supervised, draw_stored
+from components.kinds.supervised import Supervised, draw_set
 from metasgd.adaptation import Problem
 from metasgd.configuration import SinusoidSettings
 from metasgd.evaluation import predictions
@@ -36,8 +36,8 @@ class SinusoidTasks(TaskSettings):
             problem=Problem("regression", input_shape=(1,), outputs=1),
             notes=[f"{self.stored.test_queries} evenly spaced points score a curve"],
         )
-        fixed = {name: draw_stored(curves, self, name) for name in SETS}
-        write_episodes(folder, description, self, fixed)
+        stored = {name: draw_set(curves, self, name) for name in SETS}
+        write_episodes(folder, description, self, stored)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Sinusoid(Supervised[SinusoidTasks]):
     def _fits(self, trained: Trained) -> list[dict[str, Any]]:
         """Figure 3: some test curves; the last has all its support points on the left half."""
         shots = self.parameters.reported_shots
-        fixed = {key: value[:PANELS].clone() for key, value in self.episodes.fixed["test"].items()}
-        fixed["support_x"][-1] = -fixed["support_x"][-1].abs()
-        batch = self.distribution("test").fixed_batch(fixed, shots, self.parameters.stored.test_queries)
+        stored = {key: value[:PANELS].clone() for key, value in self.episodes.stored["test"].items()}
+        stored["support_x"][-1] = -stored["support_x"][-1].abs()
+        batch = self.distribution("test").stored_batch(stored, shots, self.parameters.stored.test_queries)
         steps = trained.learner.settings.test_steps
         outputs = predictions(trained.learner, trained.meta, batch, steps)[:, [0, -1], :, 0]
         titles = [f"{shots} points"] * (PANELS - 1) + [f"{shots} points, all on one side"]

@@ -42,7 +42,7 @@ class Supervised(Generic[S]):
     def batch(self, name: str, shots: int) -> Batch:
         """The stored tasks of one set, with `shots` examples (of each class) to adapt on."""
         queries = self.parameters.stored.test_queries
-        return self.distribution(name).fixed_batch(self.episodes.fixed[name], shots, queries)
+        return self.distribution(name).stored_batch(self.episodes.stored[name], shots, queries)
 
     def fit(self, learner: Learner, training: Training, hooks: Hooks) -> Outcome:
         assert isinstance(training.train, TrainingSettings)  # noqa: S101  # by `optimiser`
@@ -86,11 +86,11 @@ class Supervised(Generic[S]):
         return ""
 
 
-def draw_stored(distribution: TaskDistribution, tasks: TaskSettings, name: str) -> dict[str, Tensor]:
+def draw_set(distribution: TaskDistribution, tasks: TaskSettings, name: str) -> dict[str, Tensor]:
     """The tasks of one set, decided by the tasks' seed alone."""
     stored = tasks.stored
     count = getattr(stored, name)
     # Validation tasks are adapted to with the shots of meta-training.
     shots = max(*stored.test_shots, tasks.distribution.shots)
     stream = generator(tasks.seed, f"{name} tasks")
-    return distribution.draw_fixed(count, shots, stored.test_queries, stream)
+    return distribution.draw_stored(count, shots, stored.test_queries, stream)

@@ -1,4 +1,4 @@
-"""One style for all pictures, and saving them with equal bytes for equal figures."""
+"""One style for all figures, and saving them with equal bytes for equal figures."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -69,7 +69,7 @@ def save(figure: Figure, path: Path) -> None:
 def save_animation(pictures: Iterable[tuple[np.ndarray, int]], path: Path) -> None:
     """Write a GIF that loops, in tints of the colours above.
 
-    pictures: each uint8 [height, width, 3], and the milliseconds that it stays.
+    pictures: the frames, each uint8 [height, width, 3], and the milliseconds that it stays.
     """
     palette = _tints()
     frames, pauses = [], []

@@ -1,4 +1,4 @@
-"""A lane in words, tables and pictures: what chapter.html.j2 is filled with."""
+"""A lane in words, tables and figures: what chapter.html.j2 is filled with."""
 
 import base64
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class ScoreLine:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     uri: str
     alt: str
     caption: str
@@ -61,9 +61,9 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "examples": _examples(lane),
         "trajectories": _trajectories(lane),
         "animation": _animation(lane),
-        "pictures": [_seed_pictures(lane.folder, seeds[0]) for seeds in lane.results.values()],
+        "own_figures": [_seed_figures(lane.folder, seeds[0]) for seeds in lane.results.values()],
         "other_seeds": [
-            _seed_pictures(lane.folder, seed) for seeds in lane.results.values() for seed in seeds[1:]
+            _seed_figures(lane.folder, seed) for seeds in lane.results.values() for seed in seeds[1:]
         ],
         "trainings": [(seed, lane.runs.get(seed.name)) for seeds in lane.results.values() for seed in seeds],
     }
@@ -161,19 +161,19 @@ def _notes(lane: Lane) -> list[str]:
     for algorithm, seeds in lane.results.items():
         for note in dict.fromkeys(seeds[0].notes):
             holds_for.setdefault(note, []).append(algorithm)
-    everywhere = len(lane.results)
+    algorithms = len(lane.results)
     return [
-        note if len(names) == everywhere else f"{note} ({listed(names)})" for note, names in holds_for.items()
+        note if len(names) == algorithms else f"{note} ({listed(names)})" for note, names in holds_for.items()
     ]
 
 
-def _examples(lane: Lane) -> Picture | None:
+def _examples(lane: Lane) -> Figure | None:
     alt = "Test episodes: a row per class, support pictures framed in blue, query pictures in grey."
     caption = "Episodes as the models meet them: what each class shows to adapt on, and what is asked."
-    return _picture(lane.folder / "pictures" / "contact-sheet.png", alt, caption)
+    return _figure(lane.folder / "figures" / "contact-sheet.png", alt, caption)
 
 
-def _trajectories(lane: Lane) -> Picture | None:
+def _trajectories(lane: Lane) -> Figure | None:
     alt = (
         "Trajectories on test tasks, a row per algorithm and a column per task: grey before adaptation, "
         "blue after one step, with the start as a dot and the goal as a star."
@@ -182,10 +182,10 @@ def _trajectories(lane: Lane) -> Picture | None:
         "Some trajectories of the first test tasks, before and after one step. Above each panel: the mean "
         "return of all trajectories there."
     )
-    return _picture(lane.folder / "pictures" / "trajectories.svg", alt, caption)
+    return _figure(lane.folder / "figures" / "trajectories.svg", alt, caption)
 
 
-def _animation(lane: Lane) -> Picture | None:
+def _animation(lane: Lane) -> Figure | None:
     alt = (
         "Animation of the first of these tasks: points move from the start along their trajectories, before "
         "adaptation and after each step."
@@ -193,21 +193,21 @@ def _animation(lane: Lane) -> Picture | None:
     caption = (
         "The first of these tasks in motion: before adaptation, then after each step on fresh trajectories."
     )
-    return _picture(lane.folder / "pictures" / "adaptation.gif", alt, caption)
+    return _figure(lane.folder / "figures" / "adaptation.gif", alt, caption)
 
 
-def _seed_pictures(folder: Path, result: Result) -> dict[str, Any]:
-    """The pictures of one training; None for those it did not leave."""
-    own, name = folder / "pictures" / result.name, f"{result.algorithm}, seed {result.seed}"
+def _seed_figures(folder: Path, result: Result) -> dict[str, Any]:
+    """The figures of one training; None for those it did not leave."""
+    own, name = folder / "figures" / result.name, f"{result.algorithm}, seed {result.seed}"
     return {
         "name": name,
         "curve": _curve(own / "learning-curve.svg", result, name),
-        "alpha": _picture(
+        "alpha": _figure(
             own / "alpha.svg",
             f"Distribution of alpha in each layer of {name}, with its share of negative entries.",
             f"{name}: alpha by layer, and the share of its entries that are negative",
         ),
-        "fits": _picture(
+        "fits": _figure(
             own / "sine-fits.svg",
             f"Test tasks' curves, and the network of {name} before and after one step on the support points.",
             f"{name}: test tasks before and after one step",
@@ -215,7 +215,7 @@ def _seed_pictures(folder: Path, result: Result) -> dict[str, Any]:
     }
 
 
-def _curve(path: Path, result: Result, name: str) -> Picture | None:
+def _curve(path: Path, result: Result, name: str) -> Figure | None:
     kept = result.training.chosen_iteration if result.training else None
     chosen = f"; the checkpoint of iteration {kept:,} was kept" if kept is not None else ""
     drawn, shaded = f"training loss and validation {METRICS[result.metric].name}", ""
@@ -223,11 +223,11 @@ def _curve(path: Path, result: Result, name: str) -> Picture | None:
         drawn = "average return before and after adaptation, and on validation tasks,"
         shaded = "; shaded: 95 % intervals over the tasks of an iteration"
     alt = f"Learning curve of {name}: {drawn} by meta-iteration{chosen}."
-    return _picture(path, alt, f"{name}: meta-training{shaded}")
+    return _figure(path, alt, f"{name}: meta-training{shaded}")
 
 
-def _picture(path: Path, alt: str, caption: str) -> Picture | None:
+def _figure(path: Path, alt: str, caption: str) -> Figure | None:
     if not path.is_file():
         return None
     content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return Picture(f"data:{MIME[path.suffix]};base64,{content}", alt, caption)
+    return Figure(f"data:{MIME[path.suffix]};base64,{content}", alt, caption)

@@ -36,7 +36,7 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
         raise InputError(f"{episodes}: {tasks.parameters.kind} tasks; expected step {tasks.scored_by}")
     lane = [load_trained(checkpoint, tasks.episodes.manifest.problem) for checkpoint in checkpoints]
     with whole_folder(output) as folder:
-        (folder / "pictures").mkdir()
+        (folder / "figures").mkdir()
         shown = tasks.draw_lane(lane, folder)
         runs = {trained.name: _score(trained, tasks, folder, shown) for trained in lane}
         write_runs(folder / RUNS, {name: record for name, (record, _) in runs.items()})
@@ -49,16 +49,16 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
     """The files of one checkpoint, which its MLflow run keeps, too."""
     scores = all_scores(trained, tasks)
     result = _result(trained, tasks, scores)
-    pictures = folder / "pictures" / trained.name
-    pictures.mkdir()
+    figures = folder / "figures" / trained.name
+    figures.mkdir()
     (folder / f"{trained.name}.json").write_text(to_json(result) + "\n")
     scores.to_parquet(folder / f"{trained.name}.parquet", index=False)
-    tasks.draw(trained, pictures)
+    tasks.draw(trained, figures)
     with run_of(trained, tasks.parameters.kind) as run:
         log_result(run, result, scores, trained.meta)
-        run.log_folder(pictures, "pictures")
+        run.log_folder(figures, "figures")
         for file in shown:
-            run.log_file(file, "pictures")
+            run.log_file(file, "figures")
     return RunRecord(run.run_id, trained.run.seconds if trained.run else None), result
 
 

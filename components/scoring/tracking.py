@@ -1,4 +1,4 @@
-"""What scoring adds to MLflow: metrics, tags and pictures, to the run of the training."""
+"""What scoring adds to MLflow: metrics, tags and figures, to the run of the training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -41,10 +41,10 @@ class Batch(NamedTuple):
 
 
 class TaskDistribution(Protocol):
-    """p(T) for meta-training, and the fixed tasks that score it.
+    """p(T) for meta-training, and the stored tasks that score it.
 
-    Fixed tasks are a mapping of small tensors (indices, or parameters of a function), so that they
-    can be stored; `fixed_batch` turns them into examples. One stored task serves every number of
+    Stored tasks are a mapping of small tensors (indices, or parameters of a function), so that they
+    can be stored; `stored_batch` turns them into examples. One stored task serves every number of
     shots up to the one it was drawn with: fewer shots use its first ones.
     """
 
@@ -52,12 +52,12 @@ class TaskDistribution(Protocol):
         """`count` new tasks for meta-training."""
         ...
 
-    def draw_fixed(
+    def draw_stored(
         self, count: int, shots: int, queries: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """`count` tasks to be stored, with up to `shots` examples to adapt on."""
         ...
 
-    def fixed_batch(self, fixed: dict[str, Tensor], shots: int, queries: int) -> Batch:
+    def stored_batch(self, stored: dict[str, Tensor], shots: int, queries: int) -> Batch:
         """The examples of stored tasks."""
         ...

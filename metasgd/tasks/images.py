@@ -55,17 +55,17 @@ class ImageEpisodes:
         shots, queries = self.settings.shots, self.settings.queries
         return self._batch(self._draw(count, shots + queries, generator), shots)
 
-    def draw_fixed(
+    def draw_stored(
         self, count: int, shots: int, queries: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Positions of the pictures, int32 [tasks, ways, shots + queries]."""
         return {"pictures": self._draw(count, shots + queries, generator).int()}
 
-    def fixed_batch(self, fixed: dict[str, Tensor], shots: int, queries: int) -> Batch:
-        pictures = fixed["pictures"].long()
-        stored = pictures.shape[-1] - queries
-        if shots > stored:
-            raise InputError(f"shots is {shots}; expected at most {stored}, which the tasks were stored with")
+    def stored_batch(self, stored: dict[str, Tensor], shots: int, queries: int) -> Batch:
+        pictures = stored["pictures"].long()
+        most = pictures.shape[-1] - queries
+        if shots > most:
+            raise InputError(f"shots is {shots}; expected at most {most}, which the tasks were stored with")
         return self._batch(torch.cat([pictures[..., :shots], pictures[..., -queries:]], dim=-1), shots)
 
     def _draw(self, count: int, pictures: int, generator: torch.Generator) -> Tensor:

@@ -27,7 +27,7 @@ class Sinusoid:
         x, y = x.unsqueeze(-1), y.unsqueeze(-1)
         return Batch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:])
 
-    def draw_fixed(
+    def draw_stored(
         self, count: int, shots: int, queries: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Curves [tasks, 3] and support points [tasks, shots]; query points are evenly spaced."""
@@ -35,14 +35,14 @@ class Sinusoid:
         support_x = self._placed(torch.rand((count, shots), generator=generator))
         return {"curves": curves.squeeze(-1).T.contiguous(), "support_x": support_x}
 
-    def fixed_batch(self, fixed: dict[str, Tensor], shots: int, queries: int) -> Batch:
-        stored = fixed["support_x"].shape[1]
-        if shots > stored:
-            raise InputError(f"shots is {shots}; expected at most {stored}, which the tasks were stored with")
+    def stored_batch(self, stored: dict[str, Tensor], shots: int, queries: int) -> Batch:
+        most = stored["support_x"].shape[1]
+        if shots > most:
+            raise InputError(f"shots is {shots}; expected at most {most}, which the tasks were stored with")
         low, high = self.settings.interval
-        curves = fixed["curves"].T.unsqueeze(-1)
+        curves = stored["curves"].T.unsqueeze(-1)
         grid = torch.linspace(low, high, queries).expand(curves.shape[1], -1)
-        support_x = fixed["support_x"][:, :shots]
+        support_x = stored["support_x"][:, :shots]
         examples = ((x.unsqueeze(-1), _sine(curves, x).unsqueeze(-1)) for x in (support_x, grid))
         return Batch(*(tensor for pair in examples for tensor in pair))
 

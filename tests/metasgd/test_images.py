@@ -68,9 +68,9 @@ def test_support_pictures_are_drawn_anew() -> None:
 def test_stored_tasks_are_fair_and_serve_fewer_shots() -> None:
     """Fewer shots use the first pictures of each class; the query pictures stay the same."""
     distribution = episodes()
-    fixed = distribution.draw_fixed(50, 2, 3, generator(1, "tasks"))
-    assert fixed["pictures"].shape == (50, 3, 5)
-    two, one = (distribution.fixed_batch(fixed, shots, 3) for shots in (2, 1))
+    stored = distribution.draw_stored(50, 2, 3, generator(1, "tasks"))
+    assert stored["pictures"].shape == (50, 3, 5)
+    two, one = (distribution.stored_batch(stored, shots, 3) for shots in (2, 1))
     require_fair(two, 3, SIZES)
     require_fair(one, 3, SIZES)
     assert torch.equal(one.support_x, two.support_x[:, ::2])
@@ -81,9 +81,9 @@ def test_stored_tasks_are_fair_and_serve_fewer_shots() -> None:
 def test_more_shots_than_stored_are_refused() -> None:
     """A task that was stored with one shot must not adapt on its own query pictures."""
     distribution = episodes()
-    fixed = distribution.draw_fixed(5, 1, 3, generator(1, "tasks"))
+    stored = distribution.draw_stored(5, 1, 3, generator(1, "tasks"))
     with pytest.raises(ValueError, match="2"):
-        distribution.fixed_batch(fixed, 2, 3)
+        distribution.stored_batch(stored, 2, 3)
 
 
 def test_tasks_are_new_every_time_and_decided_by_the_seed() -> None:
@@ -137,5 +137,5 @@ def test_episodes_that_cannot_be_filled_are_refused(ways: int, shots: int, queri
     with pytest.raises(InputError) as sampled:
         distribution.sample(1, generator(1, "tasks"))
     with pytest.raises(InputError) as stored:
-        distribution.draw_fixed(1, shots, queries, generator(1, "tasks"))
+        distribution.draw_stored(1, shots, queries, generator(1, "tasks"))
     assert str(sampled.value) == str(stored.value) == line

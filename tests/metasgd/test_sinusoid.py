@@ -21,9 +21,9 @@ def test_phase_is_a_phase() -> None:
 def test_stored_curves_decide_the_examples() -> None:
     """Columns of a stored curve are amplitude, frequency and phase, for support and query points alike."""
     distribution = sinusoid()
-    fixed = distribution.draw_fixed(6, 5, 100, generator(1, "tasks"))
-    batch = distribution.fixed_batch(fixed, 5, 100)
-    for task, (amplitude, frequency, phase) in enumerate(fixed["curves"].tolist()):
+    stored = distribution.draw_stored(6, 5, 100, generator(1, "tasks"))
+    batch = distribution.stored_batch(stored, 5, 100)
+    for task, (amplitude, frequency, phase) in enumerate(stored["curves"].tolist()):
         for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y)):
             expected = [amplitude * math.sin(frequency * p + phase) for p in x[task].flatten().tolist()]
             assert y[task].flatten().tolist() == pytest.approx(expected, abs=1e-4)
@@ -31,8 +31,8 @@ def test_stored_curves_decide_the_examples() -> None:
 
 def test_parameters_fill_their_ranges() -> None:
     """Amplitude, frequency, phase and x are uniform in their ranges: of 4,000 tasks, means and ends."""
-    fixed = sinusoid().draw_fixed(4000, 5, 10, generator(1, "tasks"))
-    values = [*fixed["curves"].T, fixed["support_x"].flatten()]
+    stored = sinusoid().draw_stored(4000, 5, 10, generator(1, "tasks"))
+    values = [*stored["curves"].T, stored["support_x"].flatten()]
     ranges = [(0.1, 5.0), (0.8, 1.2), (0.0, math.pi), (-5.0, 5.0)]
     for value, (low, high) in zip(values, ranges, strict=True):
         width = high - low
@@ -44,7 +44,7 @@ def test_parameters_fill_their_ranges() -> None:
 
 def test_parameters_are_drawn_one_by_one() -> None:
     """No parameter of a curve tells another."""
-    curves = sinusoid().draw_fixed(4000, 1, 1, generator(1, "tasks"))["curves"]
+    curves = sinusoid().draw_stored(4000, 1, 1, generator(1, "tasks"))["curves"]
     correlations = torch.corrcoef(curves.T) - torch.eye(3)
     assert float(correlations.abs().max()) < 0.06
 
@@ -70,15 +70,15 @@ def test_purposes_have_streams_of_their_own() -> None:
     """Validation tasks are not the training tasks of the same seed."""
     distribution = sinusoid()
     streams = [generator(1, purpose) for purpose in ("tasks", "theta", "validation tasks", "gate tasks")]
-    amplitudes = [distribution.draw_fixed(3, 1, 1, stream)["curves"].flatten() for stream in streams]
+    amplitudes = [distribution.draw_stored(3, 1, 1, stream)["curves"].flatten() for stream in streams]
     assert len(torch.cat(amplitudes).unique()) == 4 * 9
 
 
 def test_fewer_shots_are_the_first_ones() -> None:
     """One stored task serves every number of shots, and the points that score it stay the same."""
     distribution = sinusoid()
-    fixed = distribution.draw_fixed(3, 20, 50, generator(1, "tasks"))
-    few, many = (distribution.fixed_batch(fixed, shots, 50) for shots in (5, 20))
+    stored = distribution.draw_stored(3, 20, 50, generator(1, "tasks"))
+    few, many = (distribution.stored_batch(stored, shots, 50) for shots in (5, 20))
     assert few.support_x.shape[1] == 5
     assert many.support_x.shape[1] == 20
     assert torch.equal(few.support_x, many.support_x[:, :5])
@@ -88,13 +88,13 @@ def test_fewer_shots_are_the_first_ones() -> None:
 def test_stored_curves_are_scored_on_evenly_spaced_points() -> None:
     """From end to end of the interval: -5, -2.5, 0, 2.5, 5."""
     distribution = sinusoid()
-    batch = distribution.fixed_batch(distribution.draw_fixed(2, 5, 5, generator(1, "tasks")), 5, 5)
+    batch = distribution.stored_batch(distribution.draw_stored(2, 5, 5, generator(1, "tasks")), 5, 5)
     assert batch.query_x.squeeze(-1).tolist() == [[-5.0, -2.5, 0.0, 2.5, 5.0]] * 2
 
 
 def test_more_shots_than_stored_are_refused() -> None:
     """A task that was stored with 5 points cannot be scored as a 10-shot task."""
     distribution = sinusoid()
-    fixed = distribution.draw_fixed(2, 5, 5, generator(1, "tasks"))
+    stored = distribution.draw_stored(2, 5, 5, generator(1, "tasks"))
     with pytest.raises(ValueError, match="10"):
-        distribution.fixed_batch(fixed, 10, 5)
+        distribution.stored_batch(stored, 10, 5)

@@ -25,7 +25,7 @@ def test_overrides_reach_preprocessing_and_training(
     monkeypatch.setattr("sys.argv", command)
     tune.main()
     episodes = read_episodes(tmp_path / "artifacts" / "tune" / SINE / "episodes")
-    assert len(episodes.fixed["validation"]["curves"]) == 3
+    assert len(episodes.stored["validation"]["curves"]) == 3
     record = json.loads((tmp_path / "artifacts" / "tune" / SINE / "maml-seed1.json").read_text())
     assert record["best"] == min((0.001, 0.01), key=lambda rate: record["scores"][str(rate)])
     assert "|4|4|" in capsys.readouterr().out

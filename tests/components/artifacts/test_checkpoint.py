@@ -42,7 +42,7 @@ def test_an_earlier_checkpoint_is_scored_on_earlier_episodes(name: str, score, t
         score([EARLIER / name], EARLIER / f"{name}-episodes", tmp_path / "results")
     result = read_json(Result, tmp_path / "results" / "maml-seed1.json")
     assert result.tasks == 5
-    assert (tmp_path / "results" / "pictures" / "maml-seed1" / "learning-curve.svg").exists()
+    assert (tmp_path / "results" / "figures" / "maml-seed1" / "learning-curve.svg").exists()
 
 
 def test_a_champion_may_have_had_other_parameters(tmp_path: Path) -> None:

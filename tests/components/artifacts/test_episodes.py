@@ -120,10 +120,10 @@ def test_picture_episodes_load_back(tmp_path: Path, image_tasks: Callable[..., T
 
 def test_the_stored_sets_differ(tmp_path: Path, image_tasks: Callable[..., TaskSettings]) -> None:
     """No task that chooses a checkpoint or decides about a champion is reported."""
-    sine = load_tasks(written(sine_tasks(), tmp_path / "sine")).episodes.fixed
+    sine = load_tasks(written(sine_tasks(), tmp_path / "sine")).episodes.stored
     curves = [value for name in SETS for value in sine[name]["curves"].flatten().tolist()]
     assert len(set(curves)) == len(curves) == 43 * 3
-    pictures = load_tasks(written(image_tasks(), tmp_path / "images")).episodes.fixed
+    pictures = load_tasks(written(image_tasks(), tmp_path / "images")).episodes.stored
     assert not torch.equal(pictures["gate"]["pictures"], pictures["validation"]["pictures"])
 
 
@@ -168,7 +168,7 @@ def test_task_sets_of_other_pictures_differ(
     before = load_tasks(written(image_tasks(f"tasks.source.path={copy}"), tmp_path / "before"))
     (copy / "a" / "0.png").write_bytes(png(250))
     after = load_tasks(written(image_tasks(f"tasks.source.path={copy}"), tmp_path / "after"))
-    assert torch.equal(before.episodes.fixed["gate"]["pictures"], after.episodes.fixed["gate"]["pictures"])
+    assert torch.equal(before.episodes.stored["gate"]["pictures"], after.episodes.stored["gate"]["pictures"])
     assert task_set(before, "gate", 1) != task_set(after, "gate", 1)
     assert before.episodes.manifest.data != after.episodes.manifest.data
 

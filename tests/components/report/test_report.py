@@ -46,9 +46,9 @@ def lane(write_lane: WriteLane) -> Lane:
         [("meta-sgd", 1, "3")], champion_before="2", champion_after="3", comparisons=[comparison]
     )
     folder, file = write_lane("lane", [result("meta-sgd", 1), result("maml", 1)], verdict)
-    (folder / "pictures" / "meta-sgd-seed1").mkdir(parents=True)
-    (folder / "pictures" / "meta-sgd-seed1" / "learning-curve.svg").write_text(SVG)
-    (folder / "pictures" / "contact-sheet.png").write_bytes(b"png")
+    (folder / "figures" / "meta-sgd-seed1").mkdir(parents=True)
+    (folder / "figures" / "meta-sgd-seed1" / "learning-curve.svg").write_text(SVG)
+    (folder / "figures" / "contact-sheet.png").write_bytes(b"png")
     return folder, file
 
 
@@ -110,10 +110,10 @@ def navigation(write_lane: WriteLane) -> Lane:
         comparisons=[comparison],
     )
     folder, file = write_lane("navigation", [control("meta-sgd"), control("maml"), scratch], verdict)
-    (folder / "pictures" / "meta-sgd-seed1").mkdir(parents=True)
+    (folder / "figures" / "meta-sgd-seed1").mkdir(parents=True)
     for name in ("meta-sgd-seed1/learning-curve.svg", "meta-sgd-seed1/alpha.svg", "trajectories.svg"):
-        (folder / "pictures" / name).write_text(SVG)
-    (folder / "pictures" / "adaptation.gif").write_bytes(b"GIF89a")
+        (folder / "figures" / name).write_text(SVG)
+    (folder / "figures" / "adaptation.gif").write_bytes(b"GIF89a")
     return folder, file
 
 

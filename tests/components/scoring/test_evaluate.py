@@ -61,10 +61,10 @@ def result(folder: Path, algorithm: str = "meta-sgd") -> Result:
 def test_the_results_folder(lane: Evaluated) -> None:
     """Per checkpoint a result, its per-task scores and pictures; one file of headline numbers."""
     names = {f"{name}-seed1{suffix}" for name in ALGORITHMS for suffix in (".json", ".parquet")}
-    assert {path.name for path in lane.results.iterdir()} == names | {METRICS, RUNS, "pictures"}
-    pictures = {path.name for path in (lane.results / "pictures" / "meta-sgd-seed1").iterdir()}
+    assert {path.name for path in lane.results.iterdir()} == names | {METRICS, RUNS, "figures"}
+    pictures = {path.name for path in (lane.results / "figures" / "meta-sgd-seed1").iterdir()}
     assert pictures == {"learning-curve.svg", "alpha.svg", "alpha.csv", "sine-fits.svg"}
-    reference = {path.name for path in (lane.results / "pictures" / "from-scratch-seed1").iterdir()}
+    reference = {path.name for path in (lane.results / "figures" / "from-scratch-seed1").iterdir()}
     assert "learning-curve.svg" not in reference
 
 
@@ -153,7 +153,7 @@ def test_evaluation_joins_the_run_of_its_training(
     assert new["test_mse_after_10shot"] == found.other_shots[10].steps[-1].mean
     assert after.data.tags["task_set"] == found.task_set
     assert after.data.tags["reference"] == str(found.reference)
-    assert "pictures/alpha.svg" in artifacts(client, after.info.run_id)
+    assert "figures/alpha.svg" in artifacts(client, after.info.run_id)
     assert len(client.search_runs([after.info.experiment_id])) >= 3
 
 

@@ -101,10 +101,10 @@ def test_the_results_folder(lane: ControlLane) -> None:
     assert {path.name for path in lane.results.iterdir()} == names | {
         METRICS,
         RUNS,
-        "pictures",
+        "figures",
         "trajectories",
     }
-    pictures = {path.name for path in (lane.results / "pictures").iterdir()}
+    pictures = {path.name for path in (lane.results / "figures").iterdir()}
     own = {f"{name}-seed1" for name in ALGORITHMS}
     assert pictures == own | {"trajectories.svg", "adaptation.gif"}
     assert {path.stem for path in (lane.results / "trajectories").iterdir()} == own
@@ -142,8 +142,8 @@ def test_saved_trajectories_are_those_that_were_scored(lane: ControlLane) -> Non
     stages, tasks, trajectories, time = saved["rewards"].shape
     assert (stages, trajectories, time) == (4, 4, 15)
     assert saved["observations"].shape == saved["actions"].shape == (stages, tasks, trajectories, time, 2)
-    fixed = load_tasks(lane.episodes).episodes.fixed["test"]
-    assert torch.equal(saved["task/goal"], fixed["goal"][:tasks])
+    stored = load_tasks(lane.episodes).episodes.stored["test"]
+    assert torch.equal(saved["task/goal"], stored["goal"][:tasks])
     table = scores(lane)
     table = table[(table["set"] == "test") & (table["task"] < tasks)]
     expected = table.pivot_table(index="step", columns="task", values="score").to_numpy()
