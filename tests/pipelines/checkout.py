@@ -32,8 +32,11 @@ def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.Compl
     return subprocess.run(command, cwd=checkout, env=settings, capture_output=True, text=True, check=False)
 
 
-def overrides(values: Sequence[str]) -> list[str]:
-    return [part for value in values for part in ("--set", value)]
+def overrides(values: Sequence[str], lanes: Sequence[str], lane: int) -> list[str]:
+    """The options of a step's command: for every lane, or for this one."""
+    others = {name for number, name in enumerate(lanes) if number != lane}
+    chosen = [value for value in values if value.split(".")[0] not in others]
+    return [part for value in chosen for part in ("--set", value)]
 
 
 def unavailable(why: str) -> NoReturn:

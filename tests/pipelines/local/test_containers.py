@@ -90,7 +90,7 @@ def contained(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("lane", range(len(LANES)))
 def test_containers_give_the_bits_of_this_interpreter(contained: Path, lane: int, tmp_path: Path) -> None:
     """Theta and alpha are bitwise equal to those of the steps' commands here."""
-    common = ["--experiment", LANES[lane], *overrides(SETTINGS)]
+    common = ["--experiment", LANES[lane], *overrides(SETTINGS, LANES, lane)]
     episodes, output = tmp_path / "episodes", tmp_path / "checkpoint"
     first = run(contained, "components.preprocess", *common, "--output", str(episodes))
     assert first.returncode == 0, first.stderr
