@@ -60,7 +60,7 @@ image: setup  ## Build the image of every step: REGISTRY=… IMAGE_BASE=…
 	@$(RUN) -m pipelines.image --build --base '$(IMAGE_BASE)' $(if $(REGISTRY),--registry '$(REGISTRY)')
 
 image-push: image  ## Build the image and push it: REGISTRY=…
-	@$(RUN) -m pipelines.image --push --registry '$(REGISTRY)'
+	@$(RUN) -m pipelines.image --push --base '$(IMAGE_BASE)' --registry '$(REGISTRY)'
 
 test: setup-dev  ## Run the test suite
 	@$(RUN) -m pytest

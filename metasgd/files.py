@@ -80,6 +80,7 @@ def recover(target: Path, aside: Path | None = None) -> None:
     shutil.rmtree(_obsolete(previous), ignore_errors=True)
     if previous.exists():
         unconfirmed = previous.with_name(f"{previous.name}.unconfirmed")
+        shutil.rmtree(unconfirmed, ignore_errors=True)
         _put_back(target, previous, unconfirmed)
         shutil.rmtree(unconfirmed, ignore_errors=True)
 

@@ -29,8 +29,7 @@ def read_run(path: Path) -> RunRecord | None:
 
 def write_runs(path: Path, runs: Mapping[str, RunRecord]) -> None:
     """By <algorithm>-seed<seed>."""
-    rows = ",\n".join(f'"{name}": {to_json(run)}' for name, run in runs.items())
-    write_atomically(path, f"{{{rows}}}\n".encode())
+    write_atomically(path, (to_json(dict(runs), indent=2) + "\n").encode())
 
 
 def read_runs(path: Path) -> dict[str, RunRecord]:
