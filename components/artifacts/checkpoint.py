@@ -6,10 +6,11 @@ run.json                               the MLflow run, and the seconds it took: 
                                        they differ from run to run
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from components.artifacts.runs import RUN, RunRecord, read_run, write_run
 from components.config.parsing import from_document, to_document
 from components.config.settings import Training
 from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from metasgd.errors import InputError
 from metasgd.files import whole_folder
 from metasgd.loop import Outcome
@@ -52,12 +53,16 @@ class About:
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint, loaded. run: the MLflow run of its training, where that is known."""
+    """A checkpoint, loaded.
+
+    weights: SHA-256 of the file of its weights. run: the MLflow run of its training, where that is known.
+    """
 
     folder: Path
     learner: Learner
     meta: Meta
     about: About
+    weights: str
     run: RunRecord | None
 
     @property
@@ -79,7 +84,7 @@ def write_checkpoint(folder: Path, learner: Learner, outcome: Outcome, about: Ab
     with whole_folder(folder) as place:
         save_checkpoint(place, learner, outcome.meta, to_document(about))
         _curve(outcome).to_csv(place / CURVE, index=False)
-        write_run(place / RUN, run)
+        write_run(place / RUN, replace(run, weights=_digest(place)))
 
 
 def _curve(outcome: Outcome) -> pd.DataFrame:
@@ -97,10 +102,16 @@ def load_trained(folder: Path, problem: Problem) -> Trained:
     if learner.problem != problem:
         raise InputError(f"{folder}: was trained for {learner.problem}; expected {problem}")
     document = {**about, "training": _training(about, folder)}
-    run = read_run(folder / RUN)
+    weights, run = _digest(folder), read_run(folder / RUN)
+    if run and run.weights not in (None, weights):  # the record of other weights, which were there before
+        run = None
     if run and run.seconds is None:  # once they stood beside the training
-        run = RunRecord(run.run_id, about.get("seconds"))
-    return Trained(folder, learner, meta, from_document(About, document, str(folder)), run)
+        run = replace(run, seconds=about.get("seconds"))
+    return Trained(folder, learner, meta, from_document(About, document, str(folder)), weights, run)
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:

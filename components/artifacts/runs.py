@@ -12,10 +12,14 @@ RUN, RUNS = "run.json", "runs.json"  # of a checkpoint, and of the results of a 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """seconds: what the training took; None where that is not known."""
+    """seconds: what the training took. weights: SHA-256 of the file of weights that it is about.
+
+    DVC swaps the weights and leaves the record where it is. Earlier records lack both.
+    """
 
     run_id: str
     seconds: float | None = None
+    weights: str | None = None
 
 
 def write_run(path: Path, run: RunRecord) -> None:

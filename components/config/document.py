@@ -4,6 +4,7 @@ An override is key=value with the keys of params.yaml: "train.rate=0.1" is for e
 for, "sinusoid-5shot.train.rate=0.1" for one, "kubeflow.caching=false" for a section that is no experiment.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def read(path: Path = PARAMS_FILE) -> Document:
     """Raises InputError for a file that is missing, not YAML in UTF-8, or holds no parameters."""
     try:
         found = OmegaConf.to_container(OmegaConf.load(path))
+        json.dumps(found)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected the experiments' parameters") from None
     except UNREADABLE as error:
@@ -87,6 +89,7 @@ def parse_override(text: str, document: Document) -> Override:
         raise InputError(f"SET {text!r}: expected key=value, as in train.iterations=2000")
     try:
         nested = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
+        json.dumps(nested)  # YAML has values that no parameter can have, as bytes
     except UNREADABLE as error:
         raise InputError(f"SET {text!r}: not readable as key=YAML: {in_one_line(error)}") from None
     changes = {str(name): value for name, value in nested.items()} if isinstance(nested, dict) else {}

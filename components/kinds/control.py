@@ -151,6 +151,7 @@ class Control:
 
     def _trajectories(self, trained: Trained) -> dict[str, Tensor]:
         """What was scored on the first test tasks (see components.artifacts.trajectories)."""
+        torch.set_num_threads(THREADS)
         # The whole first chunk is driven again, because the noise belongs to all its tasks.
         chunk = self._environments("test").first(CHUNK)
         plan = self._plan(self.parameters.reported_shots, self._test_steps(trained.learner))

@@ -63,10 +63,11 @@ def _compare(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Verdict]:
     held = True  # whether all with smaller p-values were below their levels
     for rank, number in enumerate(sorted(range(len(pairs)), key=lambda one: p_values[one])):
         level = LEVEL / (len(pairs) - rank)
-        held = held and p_values[number] < level
+        is_clear = p_values[number] < level
+        held = held and is_clear
         difference, interval = paired_difference(*pairs[number], level=1 - level)
         verdicts[number] = Verdict(
-            held and difference > 0, _reason(held, difference), difference, interval, 1 - level
+            held and difference > 0, _reason(held, is_clear, difference), difference, interval, 1 - level
         )
     return [verdicts[number] for number in range(len(pairs))]
 
@@ -81,9 +82,11 @@ def _only_best(verdicts: Sequence[Verdict]) -> list[Verdict]:
     ]
 
 
-def _reason(is_clear: bool, difference: float) -> str:
+def _reason(held: bool, is_clear: bool, difference: float) -> str:
     if not is_clear:
         return "no clear difference: the interval of the paired difference holds zero"
+    if not held:
+        return "no clear difference: a challenger that differs more is not clear of zero among so many"
     if difference > 0:
         return "better than the champion: the interval of the paired difference lies above zero"
     return "worse than the champion: the interval of the paired difference lies below zero"

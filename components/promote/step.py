@@ -93,12 +93,14 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
     scores = _stored_scores(file.with_suffix(".parquet"))
     if lane.promotion.dry_run:
         return Contender(Model(training.algorithm, training.seed, None), scores)
-    runs = read_runs(lane.results / RUNS)
-    if trained.name not in runs:
-        raise InputError(f"{lane.results / RUNS}: lacks {trained.name}; expected its MLflow run")
-    run_id, example = runs[trained.name].run_id, lane.tasks.example(trained.learner, trained.meta)
-    version = register(client, run_id, trained.folder, result, example)
-    return Contender(Model(training.algorithm, training.seed, version), scores, run_id)
+    run = read_runs(lane.results / RUNS).get(trained.name)
+    if run is None or run.weights != trained.weights:
+        raise InputError(
+            f"{lane.results / RUNS}: no MLflow run of {trained.folder}; expected one: score it here first"
+        )
+    example = lane.tasks.example(trained.learner, trained.meta)
+    version = register(client, run.run_id, trained.folder, result, example)
+    return Contender(Model(training.algorithm, training.seed, version), scores, run.run_id)
 
 
 def _stored_scores(path: Path) -> np.ndarray:

@@ -59,7 +59,8 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
         run.log_folder(figures, "figures")
         for file in shown:
             run.log_file(file, "figures")
-    return RunRecord(run.run_id, trained.run.seconds if trained.run else None), result
+    seconds = trained.run.seconds if trained.run else None
+    return RunRecord(run.run_id, seconds, trained.weights), result
 
 
 def all_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 
 from components.artifacts.checkpoint import load_champion, load_trained
 from components.artifacts.results import Result, read_json
-from components.artifacts.runs import RunRecord
+from components.artifacts.runs import RUN, RunRecord, write_run
 from components.evaluate.step import evaluate
 from components.kinds.table import load_tasks
 from components.rollout.step import rollout
@@ -43,6 +43,17 @@ def test_an_earlier_checkpoint_is_scored_on_earlier_episodes(name: str, score, t
     result = read_json(Result, tmp_path / "results" / "maml-seed1.json")
     assert result.tasks == 5
     assert (tmp_path / "results" / "figures" / "maml-seed1" / "learning-curve.svg").exists()
+
+
+def test_a_record_of_other_weights_is_not_believed(tmp_path: Path) -> None:
+    """DVC puts other weights in their place, and leaves the file that it ignores."""
+    problem = load_tasks(EARLIER / f"{SINE}-episodes").episodes.manifest.problem
+    shutil.copytree(EARLIER / SINE, tmp_path / "checkpoint")
+    own = load_trained(tmp_path / "checkpoint", problem).weights
+    write_run(tmp_path / "checkpoint" / RUN, RunRecord("a" * 32, 1.0, own))
+    assert load_trained(tmp_path / "checkpoint", problem).run == RunRecord("a" * 32, 1.0, own)
+    write_run(tmp_path / "checkpoint" / RUN, RunRecord("a" * 32, 1.0, "0" * 64))
+    assert load_trained(tmp_path / "checkpoint", problem).run is None
 
 
 def test_a_champion_may_have_had_other_parameters(tmp_path: Path) -> None:

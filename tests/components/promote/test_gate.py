@@ -81,6 +81,17 @@ def test_several_challengers_are_held_to_holms_levels() -> None:
     assert "no clear difference" in first.reason
 
 
+def test_behind_one_that_fails_nobody_wins() -> None:
+    """Though its own interval, at its own level, lies above zero: the reason is another one."""
+    first, second = judge([shifted(1.34), shifted(1.3)], np.zeros(5), higher_is_better=True)
+    assert not first.wins
+    assert not second.wins
+    assert second.interval is not None
+    assert second.interval[0] > 0
+    assert "holds zero" in first.reason
+    assert "a challenger that differs more" in second.reason
+
+
 def test_one_clear_win_leaves_its_level_to_the_others() -> None:
     """Step down: behind a clear winner, the next of two is held to .05, and is better, but by less."""
     nothing = np.zeros(5)

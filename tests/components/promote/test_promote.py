@@ -219,6 +219,18 @@ def test_a_champion_of_another_problem_is_refused(contest: Contest) -> None:
     assert not (contest.folder / "out").exists()
 
 
+def test_the_run_of_other_weights_is_not_registered(contest: Contest) -> None:
+    """Results of what stood there before: one line, before anything is registered or moved."""
+    checkpoint = contest.contender(GOOD, seed=1)
+    evaluate([checkpoint], contest.episodes, contest.folder / "results")
+    learner, meta, about = load_checkpoint(checkpoint)
+    meta.theta["linear1.bias"].add_(1.0)
+    save_checkpoint(checkpoint, learner, meta, about)
+    with pytest.raises(InputError, match=r"runs\.json: no MLflow run of .*: score it here first"):
+        contest.promote(checkpoint, evaluated=True)
+    assert contest.champion is None
+
+
 def test_results_that_are_missing_are_refused(contest: Contest) -> None:
     """One line about the file; nothing is registered."""
     with pytest.raises(InputError, match=r"meta-sgd-seed1\.json: no such file; expected the result"):
