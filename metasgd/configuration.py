@@ -8,53 +8,11 @@ the only place with defaults.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal
+
+from metasgd.settings import Settings, require, require_counts, require_positive, require_range
 
 Estimator = Literal["plain", "dice"]
-
-
-def _require(condition: bool, key: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ValueError(f"{key} is {value!r}; expected {expected}")
-
-
-def _require_counts(settings: object, *keys: str) -> None:
-    for key in keys:
-        value = getattr(settings, key)
-        _require(value >= 1, key, value, "at least 1")
-
-
-def _require_range(key: str, bounds: tuple[float, float]) -> None:
-    _require(bounds[0] <= bounds[1], key, list(bounds), "[low, high] with low <= high")
-
-
-def _require_positive(settings: object, key: str) -> None:
-    value = getattr(settings, key)
-    _require(0 < value < math.inf, key, value, "a number above 0")
-
-
-def _require_known(settings: object) -> None:
-    """pydantic checks literals itself; a checkpoint's JSON and Gymnasium's keywords come without it."""
-    for key, known in get_type_hints(type(settings)).items():
-        if get_origin(known) is Literal:
-            value, allowed = getattr(settings, key), get_args(known)
-            _require(value in allowed, key, value, f"one of {allowed}")
-
-
-class Settings:
-    """Base of the settings: unknown keys and mistyped values are refused, not converted.
-
-    Impossible values raise ValueError, whoever makes the settings: pydantic, a checkpoint's JSON, Gymnasium.
-    """
-
-    __pydantic_config__: Mapping[str, Any] = {"extra": "forbid", "strict": True}
-
-    def __post_init__(self) -> None:
-        _require_known(self)
-        self.check()
-
-    def check(self) -> None:
-        """Raises ValueError for what the types cannot say."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +27,9 @@ class SinusoidSettings(Settings):
     interval: tuple[float, float]
 
     def check(self) -> None:
-        _require_counts(self, "shots", "queries")
+        require_counts(self, "shots", "queries")
         for key in ("amplitude", "frequency", "phase", "interval"):
-            _require_range(key, getattr(self, key))
+            require_range(key, getattr(self, key))
 
 
 @dataclass(frozen=True)
@@ -83,8 +41,8 @@ class EpisodeSettings(Settings):
     queries: int
 
     def check(self) -> None:
-        _require(self.ways >= 2, "ways", self.ways, "at least 2")
-        _require_counts(self, "shots", "queries")
+        require(self.ways >= 2, "ways", self.ways, "at least 2")
+        require_counts(self, "shots", "queries")
 
 
 @dataclass(frozen=True)
@@ -118,13 +76,13 @@ class NavigationSettings(Settings):
     discount: float
 
     def check(self) -> None:
-        _require_counts(self, "shots", "queries", "horizon")
+        require_counts(self, "shots", "queries", "horizon")
         for key in ("goal", "start"):
-            _require_range(key, getattr(self, key))
+            require_range(key, getattr(self, key))
         for key in ("speed", "clip"):
-            _require_positive(self, key)
-        _require(self.tolerance >= 0, "tolerance", self.tolerance, "at least 0")
-        _require(0 <= self.discount <= 1, "discount", self.discount, "a number from 0 to 1")
+            require_positive(self, key)
+        require(self.tolerance >= 0, "tolerance", self.tolerance, "at least 0")
+        require(0 <= self.discount <= 1, "discount", self.discount, "a number from 0 to 1")
 
 
 DynamicsSettings = NavigationSettings
@@ -139,7 +97,7 @@ class MlpSettings(Settings):
     hidden: tuple[int, ...]
 
     def check(self) -> None:
-        _require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
+        require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
 
 
 @dataclass(frozen=True)
@@ -160,8 +118,8 @@ class ConvNetSettings(Settings):
     transductive: bool
 
     def check(self) -> None:
-        _require_counts(self, "blocks", "filters")
-        _require(self.extra >= 0, "extra", self.extra, "a width, or 0 for none")
+        require_counts(self, "blocks", "filters")
+        require(self.extra >= 0, "extra", self.extra, "a width, or 0 for none")
 
 
 @dataclass(frozen=True)
@@ -180,9 +138,9 @@ class PolicySettings(Settings):
     least_std: float
 
     def check(self) -> None:
-        _require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
+        require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
         for key in ("std", "least_std"):
-            _require_positive(self, key)
+            require_positive(self, key)
 
 
 NetworkSettings = MlpSettings | ConvNetSettings | PolicySettings
@@ -215,12 +173,12 @@ class LearnerSettings(Settings):
     trained: bool
 
     def check(self) -> None:
-        _require_range("start", self.start)
+        require_range("start", self.start)
         for layer, bounds in self.layers.items():
-            _require_range(f"layers.{layer}", bounds)
+            require_range(f"layers.{layer}", bounds)
         own = not self.layers or self.alpha == "per-parameter"
-        _require(own, "layers", dict(self.layers), "{}, as only an alpha per parameter has layers")
-        _require_counts(self, "steps", "test_steps")
+        require(own, "layers", dict(self.layers), "{}, as only an alpha per parameter has layers")
+        require_counts(self, "steps", "test_steps")
 
     @property
     def is_reference(self) -> bool:
@@ -266,15 +224,15 @@ class TrainingSettings(Settings):
     device: Literal["cpu", "cuda", "auto"]
 
     def check(self) -> None:
-        _require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
+        require_counts(self, "iterations", "meta_batch", "validate_every", "threads", "compile_from")
         even = self.chunk == 0 or (self.chunk > 0 and self.meta_batch % self.chunk == 0)
-        _require(even, "chunk", self.chunk, f"a divisor of meta_batch ({self.meta_batch}), or 0")
+        require(even, "chunk", self.chunk, f"a divisor of meta_batch ({self.meta_batch}), or 0")
         even = self.processes == 0 or (self.processes > 0 and self.meta_batch % self.processes == 0)
-        _require(even, "processes", self.processes, f"a divisor of meta_batch ({self.meta_batch}), or 0")
-        _require_positive(self, "rate")
+        require(even, "processes", self.processes, f"a divisor of meta_batch ({self.meta_batch}), or 0")
+        require_positive(self, "rate")
         for key in ("alpha_rate", "clip"):
             value = getattr(self, key)
-            _require(0 <= value < math.inf, key, value, "a number of at least 0")
+            require(0 <= value < math.inf, key, value, "a number of at least 0")
 
 
 @dataclass(frozen=True)
@@ -317,10 +275,10 @@ class TrpoSettings(Settings):
 
     def check(self) -> None:
         counts = ("iterations", "meta_batch", "conjugate_gradients", "backtracks", "validate_every")
-        _require_counts(self, *counts, "threads", "fisher_trajectories")
-        _require_positive(self, "max_kl")
-        _require(self.damping >= 0, "damping", self.damping, "at least 0")
+        require_counts(self, *counts, "threads", "fisher_trajectories")
+        require_positive(self, "max_kl")
+        require(self.damping >= 0, "damping", self.damping, "at least 0")
         for key in ("discount", "decay"):
-            _require(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a number from 0 to 1")
+            require(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a number from 0 to 1")
         ratio = self.backtrack_ratio
-        _require(0 < ratio < 1, "backtrack_ratio", ratio, "a number between 0 and 1")
+        require(0 < ratio < 1, "backtrack_ratio", ratio, "a number between 0 and 1")

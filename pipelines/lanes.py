@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from components.config.document import load_section
+from components.config.document import SECTIONS, load_section
 from components.config.settings import Run
 from components.kinds.experiment import Experiment, load_experiments
 from metasgd.errors import InputError
@@ -17,8 +17,9 @@ def resolve(
     Raises InputError for what is wrong, and for an override that nothing here takes.
     """
     run = load_section(Run, "run", overrides)
-    load_cluster(overrides)
-    experiments = load_experiments(names or run.experiments, overrides, sections=("run", "kubeflow"))
+    if any(text.startswith("kubeflow.") for text in overrides):
+        load_cluster(overrides)
+    experiments = load_experiments(names or run.experiments, overrides, others=SECTIONS)
     chosen = list(seeds or run.seeds)
     for what, values in (("EXPERIMENTS", [e.name for e in experiments]), ("SEEDS", chosen)):
         if len(set(values)) < len(values):

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from components.console.command import run_command
+from metasgd.errors import InputError
 from pipelines.options import add_lane_options
 
 
@@ -34,6 +35,8 @@ def main() -> None:
             text = json.dumps({**record, "scores": scores, "best": best}, indent=2) + "\n"
             write_atomically(folder / f"{training.name}.json", text.encode())
             Console().print(tuning_table(training.title, scores, best))
+            if best is None:
+                raise InputError(f"--rates {options.rates}: all diverged; expected smaller ones")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,6 +10,6 @@ def in_one_line(error: BaseException) -> str:
 
 
 def without_credentials(address: str) -> str:
-    """An address as it may be shown: without the user and the password in it."""
+    """An address as it may be shown: without user, password, parameters and fragment."""
     parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -72,6 +72,7 @@ class Control:
     dynamics: Dynamics
     schema: ClassVar[type[TaskSettings]] = ControlTasks
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "rollout"
+    networks: ClassVar[tuple[str, ...]] = ("policy",)
     optimiser: ClassVar[Literal["adam", "trpo"]] = "trpo"
 
     @classmethod

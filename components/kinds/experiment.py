@@ -54,11 +54,11 @@ def load_experiments(
     names: Sequence[str],
     overrides: Iterable[str] = (),
     path: Path = PARAMS_FILE,
-    sections: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> list[Experiment]:
     """Several experiments, each with the overrides for it.
 
-    sections: those that are no experiment, whose overrides are somebody else's here.
+    others: the sections whose overrides the caller reads himself.
     Raises InputError for experiments, keys and values that are wrong, and for an override that none of these
     experiments takes.
     """
@@ -69,7 +69,7 @@ def load_experiments(
             raise InputError(f"{path}: experiment {name!r} is unknown; expected one of {known}")
     parsed = [parse_override(text, document) for text in overrides]
     for override in parsed:
-        if override.to not in (None, *names, *sections):
+        if override.to not in (None, *names, *others):
             raise InputError(
                 f"SET {override.text!r}: {override.to} is not run; expected a key of {', '.join(names)}"
             )
@@ -110,10 +110,10 @@ def _require_sense(experiment: Experiment, where: str) -> None:
             f"{where}: train.optimiser is {train.optimiser!r}; expected {kind.optimiser!r} "
             f"for tasks of kind {tasks.kind!r}"
         )
-    if (experiment.network.kind == "policy") != (kind.optimiser == "trpo"):
+    if experiment.network.kind not in kind.networks:
         raise InputError(
-            f"{where}: network.kind is {experiment.network.kind!r}; expected 'policy' for tasks of kind "
-            "'control', and for no others"
+            f"{where}: network.kind is {experiment.network.kind!r}; expected {' or '.join(kind.networks)} "
+            f"for tasks of kind {tasks.kind!r}"
         )
     shots = tasks.stored.test_shots
     if len(set(shots)) < len(shots):

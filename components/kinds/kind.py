@@ -36,11 +36,12 @@ class Kind(Protocol):
     """A kind of task; an instance holds the tasks of one episodes folder.
 
     schema: the section `tasks` of an experiment, which draws them.
-    scored_by: the step that scores. optimiser: that of `train` which fits such tasks.
+    scored_by: the step that scores. networks, optimiser: of `network` and `train`, what fits such tasks.
     """
 
     schema: ClassVar[type[TaskSettings]]
     scored_by: ClassVar[Literal["evaluate", "rollout"]]
+    networks: ClassVar[tuple[str, ...]]
     optimiser: ClassVar[Literal["adam", "trpo"]]
 
     @property

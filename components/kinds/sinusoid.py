@@ -68,8 +68,10 @@ class Sinusoid(Supervised[SinusoidTasks]):
         batch = self.distribution("test").stored_batch(stored, shots, self.parameters.stored.test_queries)
         steps = trained.learner.settings.test_steps
         outputs = predictions(trained.learner, trained.meta, batch, steps)[:, [0, -1], :, 0]
-        titles = [f"{shots} points"] * (PANELS - 1) + [f"{shots} points, all on one side"]
-        return [_fit(titles[i], Batch(*(tensor[i] for tensor in batch)), outputs[i]) for i in range(PANELS)]
+        titles = [f"{shots} points"] * (len(outputs) - 1) + [f"{shots} points, all on one side"]
+        return [
+            _fit(title, Batch(*(part[i] for part in batch)), outputs[i]) for i, title in enumerate(titles)
+        ]
 
 
 def _fit(title: str, task: Batch, outputs: torch.Tensor) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Supervised(Generic[S]):
     parameters: S
     episodes: Episodes
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "evaluate"
+    networks: ClassVar[tuple[str, ...]] = ("mlp", "convnet")
     optimiser: ClassVar[Literal["adam", "trpo"]] = "adam"
 
     @abstractmethod

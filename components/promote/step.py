@@ -126,8 +126,15 @@ def _champion(lane: Lane, version: str) -> Contender:
 
 
 def _judge(lane: Lane, challengers: Sequence[Contender], present: Contender | None) -> list[Verdict]:
-    if any(len(one.scores) < 2 for one in challengers):
-        raise InputError(f"{lane.tasks.episodes.folder}: 1 gate task; expected at least 2")
+    folder, tasks = lane.tasks.episodes.folder, lane.tasks.parameters.stored.gate
+    if tasks < 2:  # as in earlier episodes
+        raise InputError(f"{folder}: 1 gate task; expected at least 2")
+    for challenger in challengers:
+        if len(challenger.scores) != tasks:
+            raise InputError(
+                f"{lane.results}: {len(challenger.scores)} gate tasks; expected the {tasks} of {folder}: "
+                "score them anew"
+            )
     objective = OBJECTIVES[lane.tasks.episodes.manifest.problem.objective]
     scores = [challenger.scores for challenger in challengers]
     return judge(scores, present.scores if present else None, objective.higher_is_better)

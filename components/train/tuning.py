@@ -12,7 +12,7 @@ from components.console.progress import progress
 from components.kinds.kind import Hooks, Kind
 from components.kinds.table import load_tasks
 from components.train.step import Job
-from metasgd.errors import DivergedError, InputError
+from metasgd.errors import DivergedError
 
 
 def tune(training: Training, rates: Sequence[float], episodes: Path) -> tuple[dict[float, float], bool]:
@@ -37,15 +37,14 @@ def _score(training: Training, rate: float, tasks: Kind) -> float:
     return tasks.validation_score(job.learner)(outcome.meta)
 
 
-def best_rate(scores: dict[float, float], higher_is_better: bool) -> float:
-    """Raises InputError where every rate diverged."""
+def best_rate(scores: dict[float, float], higher_is_better: bool) -> float | None:
+    """None where every rate diverged."""
     finite = {rate: score for rate, score in scores.items() if math.isfinite(score)}
-    if not finite:
-        raise InputError(f"--rates {list(scores)}: all diverged; expected smaller ones")
-    return (max if higher_is_better else min)(finite, key=lambda rate: finite[rate])
+    choose = max if higher_is_better else min
+    return choose(finite, key=lambda rate: finite[rate], default=None)
 
 
-def tuning_table(title: str, scores: dict[float, float], best: float) -> Table:
+def tuning_table(title: str, scores: dict[float, float], best: float | None) -> Table:
     table = Table(title=f"{title}: validation tasks, after adaptation")
     table.add_column("rate", justify="right")
     table.add_column("score", justify="right")

@@ -5,9 +5,11 @@ or a file that KFP_TOKEN_FILE names.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.console.command import run_command
+from metasgd.errors import InputError
 from pipelines.options import add_lane_options
 
 ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
@@ -28,6 +30,7 @@ def main() -> None:
     cluster = load_cluster([*options.overrides, *uncached])
     target = actions.Target(options.host, options.namespace, options.check == "strict")
     if options.action == "runs":
+        _require_cluster_alone(options.overrides)
         actions.list_runs(cluster, target, console)
         return
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
@@ -42,6 +45,12 @@ def main() -> None:
             actions.schedule(submission, target, console, options.cron)
         case "compile":
             actions.only_compile(submission, options.output)
+
+
+def _require_cluster_alone(overrides: Sequence[str]) -> None:
+    for text in overrides:
+        if not text.startswith("kubeflow."):
+            raise InputError(f"SET {text!r}: takes no part in a list of runs; expected a key of kubeflow")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ import urllib3
 from kfp_server_api import ApiClient, Configuration
 from kfp_server_api.exceptions import ApiException
 
+from components.console.messages import without_credentials
 from metasgd.errors import InputError
 
 TIMEOUT = (10, 30)  # seconds to connect, and to answer
@@ -57,7 +58,9 @@ def endpoint(host: str, namespace: str | None, environment: Mapping[str, str]) -
     """The API at `host`, with the environment's token. Raises InputError for an address that is none."""
     parts = urlsplit(host)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"KFP_HOST is {_public(host)!r}; expected an address as https://host/pipeline")
+        raise InputError(
+            f"KFP_HOST is {without_credentials(host)!r}; expected an address as https://host/pipeline"
+        )
     if parts.username or parts.password:
         raise InputError("KFP_HOST holds credentials; expected them in KFP_TOKEN or KFP_TOKEN_FILE")
     return Endpoint(host.rstrip("/"), namespace or None, _token(environment))
@@ -85,12 +88,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _public(address: str) -> str:
-    """The address without credentials, parameters and fragment."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def api_client(endpoint: Endpoint) -> ApiClient:
@@ -137,7 +134,7 @@ def _cause(error: BaseException) -> str:
 def _refusal(endpoint: Endpoint, error: ApiException) -> InputError:
     status, host = error.status, f"KFP_HOST {endpoint.host}"
     if 300 <= status < 400:
-        target = _public((error.headers or {}).get("Location", "elsewhere"))
+        target = without_credentials((error.headers or {}).get("Location", "elsewhere"))
         return InputError(f"{host}: sends to {target}, as a login does; expected an API that takes the token")
     said = _message(error.body)
     advice = ADVICE if endpoint.token else {**ADVICE, **WITHOUT_TOKEN}

@@ -22,6 +22,7 @@ from pipelines.image import has_image
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
 HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES)
+HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a server
 READ = ("data", "datasets")
 
 
@@ -63,17 +64,18 @@ def container_arguments(checkout: Path, engine: dict[str, Any]) -> dict[str, Any
 
 def _is_server(address: str) -> bool:
     """Whether a store is elsewhere: MLflow's server or database, or a bucket; files are here."""
-    scheme = address.partition(":")[0]
-    return "://" in address and scheme not in ("sqlite", "file")
+    scheme, colon, _ = address.partition(":")
+    return address in HOSTED or (bool(colon) and scheme not in ("sqlite", "file"))
 
 
 def _folder_of(address: str) -> Path | None:
     """The folder of a store in files, made where it is missing; None for a server, or where there is none."""
     if not address or _is_server(address):
         return None
-    scheme, _, path = address.rpartition("://")
-    # sqlite:///name is a relative path, and sqlite:////name an absolute one.
-    place = Path(path.removeprefix("/") if scheme == "sqlite" else path).resolve()
+    scheme, colon, path = address.rpartition(":")
+    # sqlite:///name is a relative path, and sqlite:////name an absolute one; a file's is always absolute.
+    path = path.removeprefix("///") if scheme == "sqlite" else path.removeprefix("//") if colon else address
+    place = Path(path).resolve()
     folder = place.parent if scheme == "sqlite" else place
     folder.mkdir(parents=True, exist_ok=True)
     return folder

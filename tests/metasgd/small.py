@@ -1,8 +1,10 @@
 """Small problems for the tests of the method."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import (
@@ -181,3 +183,13 @@ def same(one: Meta, other: Meta) -> bool:
         mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
         for mine, theirs in zip(one, other, strict=True)
     )
+
+
+def numbers(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(shape, generator=generator(seed, "numbers"), dtype=torch.float64)
+
+
+def hessian(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """[numbers, numbers]"""
+    found: Tensor = torch.autograd.functional.hessian(function, at)
+    return found.reshape(at.numel(), at.numel())

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from metasgd.configuration import MlpSettings, NavigationSettings, PolicySettings, Settings
+from metasgd.configuration import MlpSettings, NavigationSettings, PolicySettings
+from metasgd.settings import Settings
 from tests.metasgd.small import (
     convnet_settings,
     learner_settings,

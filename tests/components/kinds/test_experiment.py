@@ -192,8 +192,8 @@ def test_overrides_without_key_or_value(override: str) -> None:
     "override",
     [
         "sinusoid-5shot=5", "sinusoid-5shot=abc", "sinusoid-5shot=", "train.rate=[1,", "train.rate=${x",
-        "train.rate=${x}", "[=1", "]=1", "train[=1", "train..rate=1", ".=1", "train.rate=\x00", "train.rate=!!binary aGk=",
-        "train.rate=@", "train.rate={a: 1", "kubeflow=1", "tasks.seed=-1",
+        "train.rate=${x}", "[=1", "]=1", "train[=1", "train..rate=1", ".=1", "train.rate=\x00",
+        "train.rate=!!binary aGk=", "train.rate=@", "train.rate={a: 1", "kubeflow=1", "tasks.seed=-1",
     ],
 )  # fmt: skip
 def test_overrides_that_are_no_yaml_or_no_section(override: str) -> None:

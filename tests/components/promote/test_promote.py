@@ -231,6 +231,17 @@ def test_the_run_of_other_weights_is_not_registered(contest: Contest) -> None:
     assert contest.champion is None
 
 
+def test_scores_of_other_gate_tasks_are_refused(contest: Contest) -> None:
+    """Results from before the episodes were drawn anew: one line, before the registry is touched."""
+    checkpoint = contest.contender(GOOD, seed=1)
+    evaluate([checkpoint], contest.episodes, contest.folder / "results")
+    contest.episodes = contest.folder / "other-episodes"
+    preprocess(experiment("tasks.stored.gate=3").tasks, contest.episodes)
+    with pytest.raises(InputError, match=r"gate tasks; expected the 3 of .*: score them anew"):
+        contest.promote(checkpoint, evaluated=True)
+    assert contest.champion is None
+
+
 def test_results_that_are_missing_are_refused(contest: Contest) -> None:
     """One line about the file; nothing is registered."""
     with pytest.raises(InputError, match=r"meta-sgd-seed1\.json: no such file; expected the result"):

@@ -20,6 +20,7 @@ from components.evaluate.step import evaluate
 from components.kinds.kind import gate_scores, task_set
 from components.kinds.sinusoid import Sinusoid
 from components.kinds.table import load_tasks
+from components.preprocess.step import preprocess
 from components.train.step import train
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
@@ -215,6 +216,13 @@ def test_a_checkpoint_that_no_train_step_wrote_is_refused(
     (tmp_path / "checkpoint" / ABOUT).write_text(json.dumps({**document, "about": {}}))
     with pytest.raises(InputError, match="training"):
         evaluate([tmp_path / "checkpoint"], lane.episodes, tmp_path / "results")
+
+
+def test_a_single_test_curve_is_drawn(lane: Evaluated, client: MlflowClient, tmp_path: Path) -> None:
+    """Fewer than the figure has panels for."""
+    preprocess(experiment("tasks.stored.test=1").tasks, tmp_path / "episodes")
+    evaluate([lane.checkpoint()], tmp_path / "episodes", tmp_path / "results")
+    assert (tmp_path / "results" / "figures" / "meta-sgd-seed1" / "sine-fits.svg").exists()
 
 
 def test_gate_scores_are_the_stored_ones(lane: Evaluated) -> None:

@@ -287,3 +287,10 @@ def test_make_has_a_target_for_every_action(host: str, target: list[str], line: 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert line in done.stdout
+
+
+def test_a_list_of_runs_takes_no_overrides_of_experiments(host: str) -> None:
+    """What would be ignored is refused."""
+    command = ["make", "-s", "--no-print-directory", "pipeline-runs", f"KFP_HOST={host}", "SET=train.rate=1"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False)
+    assert "SET 'train.rate=1': takes no part in a list of runs; expected a key of kubeflow" in done.stderr

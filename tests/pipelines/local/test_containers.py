@@ -159,7 +159,9 @@ def test_containers_have_no_network_unless_a_store_is_a_server(
     [
         ("", "s3://bucket/states", "host"),
         ("postgresql://user:secret@db/mlflow", "", "host"),
+        ("databricks", "", "host"),
         ("sqlite:///elsewhere/mlflow.db", "states", "none"),
+        ("file:runs", "", "none"),
         ("", "", "none"),
     ],
 )
