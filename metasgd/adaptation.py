@@ -10,7 +10,7 @@ once, they wrap them in `torch.func.vmap`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from torch.func import grad
 
 from metasgd.configuration import LearnerSettings, NetworkSettings
 from metasgd.errors import InputError
+from metasgd.heads import first_rows, gather, spread
 from metasgd.networks import Network, build
 from metasgd.objectives import OBJECTIVES, Objective
 from metasgd.tasks import Batch, Examples
@@ -42,12 +43,11 @@ class Adapted(NamedTuple):
     """What adapting to a task leaves: all that predictions need.
 
     theta: theta', the parameters after the inner steps.
-    support: the support inputs under "x", where the network normalises queries by their statistics; else
-        empty.
+    context: what normalises query examples (`metasgd.networks.Network.context`).
     """
 
     theta: Parameters
-    support: Parameters
+    context: Parameters
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,40 @@ class Learner:
                 alpha = {}
         return Meta(theta, alpha)
 
+    @property
+    def served(self) -> "Learner":
+        """The same learner, whose predictions for an example do not depend on the other query examples."""
+        return replace(self, network=self.network.served)
+
+    def for_ways(self, meta: Meta, ways: int) -> tuple["Learner", Meta]:
+        """The classifier of another number of classes, on the same start.
+
+        With a row per class it has no row for more classes than it was trained for, and takes the first rows
+        for fewer. Raises InputError.
+        """
+        trained = self.problem.outputs
+        if ways == trained:
+            return self, meta
+        if ways < 2 or (ways > trained and not self.network.shares_head):
+            allowed = "2 or more" if self.network.shares_head else f"2 to {trained} (network.head: per-class)"
+            raise InputError(f"{ways} classes; expected {allowed}")
+        learner = Learner.build(replace(self.problem, outputs=ways), self.architecture, self.settings)
+        if not self.network.shares_head:
+            meta = Meta(*(first_rows(part, ways) for part in meta))
+        return learner, meta
+
+    def spread(self, meta: Meta) -> Meta:
+        """(theta, alpha) at the start of a task: a shared head has a row for each class there."""
+        if not self.network.shares_head:
+            return meta
+        return Meta(*(spread(part, self.problem.outputs) for part in meta))
+
+    def gather(self, derivatives: Meta) -> Meta:
+        """Derivatives by what `spread` gives, to those by what it takes: its adjoint."""
+        if not self.network.shares_head:
+            return derivatives
+        return Meta(*(gather(part) for part in derivatives))
+
     def learned(self, meta: Meta) -> list[Tensor]:
         """The tensors that meta-training moves."""
         alpha = [] if self.settings.alpha == "fixed" else list(meta.alpha.values())
@@ -144,20 +178,21 @@ class Learner:
         self, meta: Meta, support: Examples, steps: int
     ) -> Iterator[tuple[Parameters, Parameters]]:
         """On one task's support examples: each step's gradient, and theta after it."""
-        theta = meta.theta
+        theta, alpha = self.spread(meta)
         for _ in range(steps if self.adapts else 0):
             gradients = grad(self.support_loss)(theta, support)
             if self.settings.order == "first":
                 # Only the gradient is a constant: alpha still learns through the update.
                 gradients = {name: value.detach() for name, value in gradients.items()}
-            theta = inner_step(theta, meta.alpha, gradients)
+            theta = inner_step(theta, alpha, gradients)
             yield gradients, theta
 
     def adaptations(self, meta: Meta, support: Examples, steps: int) -> Iterator[Adapted]:
         """Before any inner step on one task's support examples, then after each one."""
-        yield self.adapted(meta.theta, support)
+        before = self.adapted(self.spread(meta).theta, support)
+        yield before
         if not self.adapts:
-            yield from repeat(self.adapted(meta.theta, support), steps)
+            yield from repeat(before, steps)
         for _, theta in self.inner_steps(meta, support, steps):
             yield self.adapted(theta, support)
 
@@ -168,11 +203,11 @@ class Learner:
 
     def adapted(self, theta: Parameters, support: Examples) -> Adapted:
         """theta with what else predictions need of the support examples."""
-        return Adapted(theta, {"x": support.x} if self.network.normalises_by_support else {})
+        return Adapted(theta, self.network.context(theta, support.x))
 
     def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
         """Outputs [query, outputs] for query examples."""
-        return self.network(adapted.theta, x, adapted.support.get("x"))
+        return self.network(adapted.theta, x, adapted.context)
 
     def query_loss(self, adapted: Adapted, task: Batch) -> Tensor:
         """One task's term of the meta-objective: the loss on its query examples."""

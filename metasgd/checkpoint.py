@@ -91,7 +91,7 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         problem = _settings(Problem, document["problem"])
         # Checkpoints from before layers had starts of their own say nothing of them.
         learner = _settings(LearnerSettings, {"layers": {}, **document["learner"]})
-        network = _settings(NETWORKS[document["network"]["kind"]], document["network"])
+        network = _settings(NETWORKS[document["network"]["kind"]], with_later_keys(document["network"]))
         return Learner.build(problem, network, learner), document["about"]
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint") from None
@@ -99,6 +99,16 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: not a checkpoint's description ({error!r})") from None
+
+
+def with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's settings as they are now, from checkpoints that say less, or in other words."""
+    later = dict(network)
+    if later.get("kind") == "convnet":
+        if isinstance(transductive := later.pop("transductive", None), bool):
+            later["normalisation"] = "transductive" if transductive else "inductive"
+        later.setdefault("head", "per-class")
+    return later
 
 
 def _settings(kind: type[T], document: Mapping[str, Any]) -> T:

@@ -106,8 +106,10 @@ class ConvNetSettings(Settings):
 
     halving: "pooling" (2x2 max-pool) or "strides" (stride-2 convolutions).
     extra: width of an additional linear layer with ReLU before the classifier; 0 for none.
-    transductive: whether query pictures are normalised with the statistics of the whole query
-        batch (as in almost all published numbers) or with those of the support set.
+    normalisation: whose statistics normalise query pictures: "transductive", those of the query batch (as in
+        almost all published numbers), "inductive", those of the support set, or "joint", those of both.
+    head: "per-class", a row of the classifier for every class, or "shared", one row of which every class gets
+        a copy at the start of a task: the order of classes means nothing then, and their number is free.
     """
 
     kind: Literal["convnet"]
@@ -115,7 +117,8 @@ class ConvNetSettings(Settings):
     filters: int
     halving: Literal["pooling", "strides"]
     extra: int
-    transductive: bool
+    normalisation: Literal["transductive", "inductive", "joint"]
+    head: Literal["per-class", "shared"]
 
     def check(self) -> None:
         require_counts(self, "blocks", "filters")

@@ -43,14 +43,15 @@ def adjoint(learner: Learner) -> MetaGradient:
         # Not `batch.support`: torch 2.6 cannot compile a property of a named tuple.
         support, count = Examples(batch.support_x, batch.support_y), learner.settings.steps
         steps = vmap(lambda task: list(learner.inner_steps(meta, task, count)))(support)
-        thetas = [meta.theta, *(theta for _, theta in steps)]
+        start = learner.spread(meta)
+        thetas = [start.theta, *(theta for _, theta in steps)]
         by_theta, losses = _query_gradient(learner, thetas[-1], batch, shared=not steps)
-        by_alpha = {name: torch.zeros_like(value) for name, value in meta.alpha.items()}
+        by_alpha = {name: torch.zeros_like(value) for name, value in start.alpha.items()}
         for number in reversed(range(len(steps))):
             shared = number == 0  # all tasks start at the same theta
             vjps = vmap(_inner_step_vjp, in_dims=(None, None if shared else 0, 0, 0))
             by_theta, step_by_alpha, by_gradient = vjps(
-                meta.alpha, thetas[number], steps[number][0], by_theta
+                start.alpha, thetas[number], steps[number][0], by_theta
             )
             if shared:
                 by_theta = sum_over_tasks(by_theta)
@@ -58,7 +59,8 @@ def adjoint(learner: Learner) -> MetaGradient:
             if learner.settings.order == "second":
                 product = _hessian_product(learner, thetas[number], by_gradient, support, shared)
                 by_theta = add(by_theta, product)
-        return mean_over_tasks(Meta(by_theta, by_alpha), len(support.x)), losses.mean()
+        total = learner.gather(Meta(by_theta, by_alpha))
+        return mean_over_tasks(total, len(support.x)), losses.mean()
 
     return gradient
 

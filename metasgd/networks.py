@@ -6,9 +6,9 @@ network runs with the parameters of many tasks at once under `torch.func.vmap`.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ from metasgd.configuration import ConvNetSettings, MlpSettings, NetworkSettings,
 from metasgd.errors import InputError
 from metasgd.trees import Parameters
 
+EPSILON = 1e-5  # of batch norm
+
 
 class Network(Protocol):
     @property
@@ -26,20 +28,43 @@ class Network(Protocol):
         ...
 
     @property
-    def normalises_by_support(self) -> bool:
-        """Whether query examples are normalised by the statistics of the support examples."""
+    def shares_head(self) -> bool:
+        """Whether all classes start from one row of the classifier (`metasgd.heads`)."""
+        ...
+
+    @property
+    def served(self) -> "Network":
+        """The same network, whose outputs for an example do not depend on the other examples."""
         ...
 
     def initial(self, generator: torch.Generator) -> Parameters:
         """Random parameters theta."""
         ...
 
-    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+    def context(self, theta: Parameters, support_x: Tensor) -> Parameters:
+        """What normalises query examples, of the support examples; empty where nothing of theirs does."""
+        ...
+
+    def __call__(self, theta: Parameters, x: Tensor, context: Parameters | None = None) -> Tensor:
         """Outputs [examples, outputs] for x [examples, *input_shape].
 
-        support_x: for query examples of a network that normalises by them.
+        context: for query examples; without it, all examples are normalised by their own statistics.
         """
         ...
+
+
+class _WithoutNormalisation:
+    """What networks have in common whose outputs for an example depend on that example alone."""
+
+    vectorises: ClassVar[bool] = True
+    shares_head: ClassVar[bool] = False
+
+    @property
+    def served(self) -> Self:
+        return self
+
+    def context(self, theta: Parameters, support_x: Tensor) -> Parameters:
+        return {}
 
 
 def build(settings: NetworkSettings, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -72,7 +97,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator, gain: float =
 
 
 @dataclass(frozen=True)
-class Mlp:
+class Mlp(_WithoutNormalisation):
     """Fully connected layers with ReLU between them. x: [examples, inputs].
 
     multiply: x, weight -> x @ weight.
@@ -82,8 +107,6 @@ class Mlp:
     inputs: int
     outputs: int
     multiply: Callable[[Tensor, Tensor], Tensor] = torch.matmul
-    vectorises: ClassVar[bool] = True
-    normalises_by_support: ClassVar[bool] = False
 
     def initial(self, generator: torch.Generator) -> Parameters:
         widths = (self.inputs, *self.hidden, self.outputs)
@@ -93,7 +116,7 @@ class Mlp:
             theta[f"linear{layer}.bias"] = torch.zeros(fan_out)
         return theta
 
-    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+    def __call__(self, theta: Parameters, x: Tensor, context: Parameters | None = None) -> Tensor:
         x = x.flatten(1)
         last = len(self.hidden)
         for layer in range(last + 1):
@@ -108,7 +131,7 @@ def multiplied_out(x: Tensor, weight: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(_WithoutNormalisation):
     """Gaussian policy. x: [..., observations]; outputs: `metasgd.gaussian` parameters [..., 2 * actions].
 
     The mean's last layer starts small, so that the first policy goes nowhere in particular, and the
@@ -117,8 +140,6 @@ class Policy:
 
     settings: PolicySettings
     mean: Mlp
-    vectorises: ClassVar[bool] = True
-    normalises_by_support: ClassVar[bool] = False
 
     def initial(self, generator: torch.Generator) -> Parameters:
         theta = self.mean.initial(generator)
@@ -129,7 +150,7 @@ class Policy:
         theta[last] = 0.1 * theta[last]
         return {**theta, "log_std": torch.full((self.mean.outputs,), math.log(self.settings.std))}
 
-    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+    def __call__(self, theta: Parameters, x: Tensor, context: Parameters | None = None) -> Tensor:
         mean = self.mean(theta, x.flatten(0, -2)).view(*x.shape[:-1], -1)
         log_std = theta["log_std"].clamp(min=math.log(self.settings.least_std))
         return torch.cat([mean, log_std.expand_as(mean)], dim=-1)
@@ -158,8 +179,12 @@ class ConvNet:
         return self.strided
 
     @property
-    def normalises_by_support(self) -> bool:
-        return not self.settings.transductive
+    def shares_head(self) -> bool:
+        return self.settings.head == "shared"
+
+    @property
+    def served(self) -> "ConvNet":
+        return replace(self, settings=replace(self.settings, normalisation="inductive"))
 
     def initial(self, generator: torch.Generator) -> Parameters:
         channels, height, width = self.input_shape
@@ -175,28 +200,46 @@ class ConvNet:
             theta["extra.weight"] = _linear(features, self.settings.extra, generator)
             theta["extra.bias"] = torch.zeros(self.settings.extra)
             features = self.settings.extra
-        theta["classifier.weight"] = _linear(features, self.outputs, generator, gain=1.0)
-        theta["classifier.bias"] = torch.zeros(self.outputs)
+        rows = 1 if self.shares_head else self.outputs
+        theta["classifier.weight"] = _linear(features, rows, generator, gain=1.0)
+        theta["classifier.bias"] = torch.zeros(rows)
         return theta
 
-    def __call__(self, theta: Parameters, x: Tensor, support_x: Tensor | None = None) -> Tensor:
-        if support_x is None or self.settings.transductive:
-            return self._forward(theta, x, len(x))
-        # The support pictures go along, in front, for their statistics.
-        return self._forward(theta, torch.cat([support_x, x]), len(support_x))[len(support_x) :]
+    def context(self, theta: Parameters, support_x: Tensor) -> Parameters:
+        """ "norm<block>.mean" and ".variance" [filters] of the support pictures, or these as "x"."""
+        match self.settings.normalisation:
+            case "transductive":
+                return {}
+            case "inductive":
+                return self._forward(theta, support_x, {})[1]
+            case "joint":
+                return {"x": support_x}
 
-    def _forward(self, theta: Parameters, x: Tensor, measured: int) -> Tensor:
-        """measured: the number of examples, at the front, whose statistics normalise all."""
+    def __call__(self, theta: Parameters, x: Tensor, context: Parameters | None = None) -> Tensor:
+        given = context or {}
+        support_x = given.get("x")
+        if support_x is None:
+            return self._forward(theta, x, given)[0]
+        return self._forward(theta, torch.cat([support_x, x]), {})[0][len(support_x) :]
+
+    def _forward(self, theta: Parameters, x: Tensor, given: Parameters) -> tuple[Tensor, Parameters]:
+        """Outputs, and the statistics that normalised them: those given, or else those of x."""
+        used: Parameters = {}
         x = x.permute(0, 2, 3, 1)
         for block in range(self.settings.blocks):
             # No bias: batch norm takes the mean away right after.
             x = self._convolved(x, theta[f"conv{block}.weight"])
-            x = _batch_norm(x, measured, theta[f"norm{block}.scale"], theta[f"norm{block}.shift"]).relu()
+            norm = f"norm{block}"
+            mean = used[f"{norm}.mean"] = given[f"{norm}.mean"] if given else _mean(x)
+            x = x - _broadcast(mean, x)
+            variance = used[f"{norm}.variance"] = given[f"{norm}.variance"] if given else _mean(x.square())
+            factor = theta[f"{norm}.scale"] * torch.rsqrt(variance + EPSILON)
+            x = (x * _broadcast(factor, x) + _broadcast(theta[f"{norm}.shift"], x)).relu()
             x = x if self.strided else _max_pool(x)
         x = x.flatten(1)
         if self.settings.extra:
             x = (x @ theta["extra.weight"] + theta["extra.bias"]).relu()
-        return x @ theta["classifier.weight"] + theta["classifier.bias"]
+        return x @ theta["classifier.weight"] + theta["classifier.bias"], used
 
     def _convolved(self, x: Tensor, weight: Tensor) -> Tensor:
         """3x3 convolution of [n, h, w, c] with zero padding. weight: [9 c, filters]."""
@@ -230,22 +273,18 @@ def _shifted(x: Tensor, dim: int, by: int) -> Tensor:
     return F.pad(x, [0, 0] * (x.ndim - 1 - dim) + [by, -by])
 
 
-def _batch_norm(x: Tensor, measured: int, scale: Tensor, shift: Tensor) -> Tensor:
-    """Batch norm of [n, h, w, c] by the statistics of the first `measured` examples; scale, shift: [c].
+# Means go over each example first, and broadcasts, whose adjoints are sums, over the examples first: so every
+# sum has rows that fit a cache and can be shared out among cores.
 
-    Sums go over each example first, and broadcasts, whose adjoints are sums, over the examples first: so
-    every sum has rows that fit a cache and can be shared out among cores.
-    """
 
-    def broadcast(value: Tensor) -> Tensor:
-        return value.expand(len(x), -1)[:, None, None]
+def _mean(x: Tensor) -> Tensor:
+    """Of every channel: [n, h, w, c] -> [c]."""
+    return x.mean(dim=(1, 2)).mean(dim=0)
 
-    def mean(x: Tensor) -> Tensor:
-        return x[:measured].mean(dim=(1, 2)).mean(dim=0)
 
-    centred = x - broadcast(mean(x))
-    factor = scale * torch.rsqrt(mean(centred.square()) + 1e-5)
-    return centred * broadcast(factor) + broadcast(shift)
+def _broadcast(value: Tensor, x: Tensor) -> Tensor:
+    """[c] -> [n, 1, 1, c]."""
+    return value.expand(len(x), -1)[:, None, None]
 
 
 def _max_pool(x: Tensor) -> Tensor:

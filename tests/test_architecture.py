@@ -15,7 +15,7 @@ ROOMS = {
     "storage": {"config", "console"},
     "plots": {"artifacts"},
     "datasets": {"config", "console", "storage"},
-    "serving": set(),
+    "serving": {"artifacts", "config", "console", "datasets", "kinds", "plots", "tracking"},
     "tracking": {"config", "console"},
     "kinds": {"artifacts", "config", "console", "datasets", "plots"},
     "scoring": {"artifacts", "config", "kinds", "tracking"},

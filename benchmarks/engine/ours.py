@@ -31,7 +31,8 @@ def learner(workload: Workload) -> Learner:
         filters=workload.filters,
         halving="strides" if workload.halving == "strides" else "pooling",
         extra=0,
-        transductive=True,
+        normalisation="transductive",
+        head="per-class",
     )
     shape = (workload.channels, workload.size, workload.size)
     return Learner.build(Problem("classification", shape, workload.ways), network, settings)

@@ -21,7 +21,7 @@ from components.artifacts.runs import RUN, RunRecord, read_run, write_run
 from components.config.parsing import from_document, to_document
 from components.config.settings import Training
 from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
+from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint, with_later_keys
 from metasgd.errors import InputError
 from metasgd.files import whole_folder
 from metasgd.loop import Outcome
@@ -41,7 +41,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class About:
-    """What a checkpoint remembers of its training. data: the manifest's hash of the episodes."""
+    """What a checkpoint remembers of its training.
+
+    data: the manifest's hash of the episodes.
+    tasks: the experiment's section `tasks`, by which serving prepares examples; earlier checkpoints lack it.
+    """
 
     training: Training
     data: str
@@ -49,6 +53,7 @@ class About:
     device: str
     compiled: bool
     torch: str
+    tasks: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,12 @@ def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:
     return learner, meta, from_document(Origin, _training(about, where), where)
 
 
+def load_served(folder: Path, where: str) -> tuple[Learner, Meta, Origin, dict[str, Any] | None]:
+    """As `load_champion`, with the section `tasks` of its experiment, where the checkpoint has it."""
+    learner, meta, about = load_checkpoint(folder)
+    return learner, meta, from_document(Origin, _training(about, where), where), about.get("tasks")
+
+
 def _training(about: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     """The parameters of a training under their present names; they once were JSON in a string."""
     found = about.get("training")
@@ -130,4 +141,5 @@ def _training(about: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
         found = json.loads(found) if isinstance(found, str) else found
     if not isinstance(found, dict) or not isinstance(found.get("train"), dict):
         raise InputError(f"{where}: holds no training's parameters; expected an output of the train step")
-    return {**found, "train": {RENAMED.get(key, key): value for key, value in found["train"].items()}}
+    train = {RENAMED.get(key, key): value for key, value in found["train"].items()}
+    return {**found, "network": with_later_keys(found.get("network", {})), "train": train}

@@ -1,7 +1,9 @@
 """The results folder: what evaluate and rollout write, and promote and report read.
 
 <algorithm>-seed<seed>.json      a Result
-<algorithm>-seed<seed>.parquet   the scores of single tasks: columns set, shots, task, step, score
+<algorithm>-seed<seed>.parquet   the scores of single tasks: columns set, shots, task, step, score; sets are
+                                 "test" by the published protocol, "served", the same tasks as the model is
+                                 served where that differs, and "gate", as served
 figures/                         of the lane, and of every checkpoint in a folder of its own
 metrics.json                     the headline numbers, which DVC and KFP show
 runs.json                        the MLflow runs (components.artifacts.runs)
@@ -61,6 +63,8 @@ class Result:
 
     shots: examples (trajectories) to adapt on behind `steps`; other_shots: the same by another
         number of shots.
+    served: the score after adaptation of the served model, which makes every prediction for itself;
+        None where it is no other than that of the published protocol.
     adapted: the inner steps whose score counts as "after adaptation"; `steps` may hold further ones.
     reference: shown beside the learners, never promoted.
     notes: remarks about the protocol, to be printed beside the scores.
@@ -84,6 +88,7 @@ class Result:
     network: dict[str, Any]
     notes: list[str]
     training: TrainingRecord | None
+    served: Score | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +98,11 @@ class Result:
     def after(self) -> Score:
         """The score after adaptation."""
         return self.scores()[self.shots].at(self.adapted)
+
+    @property
+    def as_served(self) -> Score:
+        """The score after adaptation that a user of the served model gets."""
+        return self.served or self.after
 
     def scores(self) -> dict[int, ShotScores]:
         """By number of shots, the reported one first."""

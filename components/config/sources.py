@@ -31,3 +31,8 @@ class ImageSource:
     rotate_test: bool
     split: tuple[float, float, float]
     final: bool
+
+    @property
+    def inverted(self) -> bool:
+        """Whether the network sees light strokes on a dark ground, where pictures are dark on light."""
+        return self.name in ("glyphs", "omniglot")

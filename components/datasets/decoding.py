@@ -1,19 +1,23 @@
-"""Encoded pictures (PNG, JPEG) to tensors of one size, by torchvision."""
+"""Encoded pictures (PNG, JPEG) to tensors of one size: decoded by Pillow, resized by torchvision."""
 
 import hashlib
+import io
+import struct
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
-from torchvision.transforms.v2.functional import resize, to_dtype
+from torchvision.transforms.v2.functional import pil_to_tensor, resize
 
 from components.datasets.class_images import SPLITS, ClassImages
 from metasgd.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
+MODES = {1: "L", 3: "RGB"}
+FORMATS = ("PNG", "JPEG")
+MOST_PIXELS = 64_000_000  # of one picture: a file of a few bytes could claim any number
 
 
 def is_picture(name: str) -> bool:
@@ -30,20 +34,38 @@ def decode(contents: bytes, name: str, channels: int, size: int, side: int | Non
     Raises:
         InputError: contents that are no picture, or one of another size.
     """
-    encoded = torch.frombuffer(bytearray(contents), dtype=torch.uint8) if contents else torch.empty(0)
-    try:
-        with warnings.catch_warnings():
-            # Deprecated in favour of TorchCodec, which needs FFmpeg; the pinned torchvision has it.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            picture = decode_image(encoded, MODES[channels], apply_exif_orientation=True)
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{name} ({len(contents)} bytes) cannot be decoded; expected PNG or JPEG") from error
+    picture = pil_to_tensor(_opened(contents, name).convert(MODES[channels]))
     height, width = picture.shape[1:]
     if side is not None and (height, width) != (side, side):
         raise InputError(f"{name} is {width}x{height} pixels; expected {side}x{side}")
-    eight_bit = to_dtype(picture, torch.uint8, scale=True)
-    resized: Tensor = resize(eight_bit, [size, size], antialias=True)
+    resized: Tensor = resize(picture, [size, size], antialias=True)
     return resized
+
+
+def _opened(contents: bytes, name: str) -> Image.Image:
+    """The whole picture, upright, in eight bits. Nothing is taken from its name."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(contents), formats=FORMATS)
+            if picture.width * picture.height > MOST_PIXELS:
+                size = f"{picture.width}x{picture.height}"
+                raise InputError(f"{name} is {size} pixels; expected {MOST_PIXELS:,} in all at most")
+            picture.load()
+            return _eight_bit(ImageOps.exif_transpose(picture))
+    # Pillow raises whatever its decoders meet.
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError, Warning) as error:
+        raise InputError(f"{name} ({len(contents)} bytes) cannot be decoded; expected PNG or JPEG") from error
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Sixteen bits scaled to eight, and what is transparent on white."""
+    if picture.mode.startswith("I"):
+        return picture.point(lambda value: value / 256).convert("L")
+    if picture.has_transparency_data:
+        ground = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
+    return picture
 
 
 def decode_pictures(

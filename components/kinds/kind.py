@@ -85,8 +85,9 @@ class Kind(Protocol):
 
 
 def gate_scores(kind: Kind, learner: Learner, meta: Meta) -> Tensor:
-    """Scores [tasks] on the gate tasks after the learner's own number of test steps."""
-    return kind.scores(learner, meta, "gate", kind.parameters.reported_shots)[:, learner.settings.test_steps]
+    """Scores [tasks] on the gate tasks, as served, after the learner's own number of test steps."""
+    scores = kind.scores(learner.served, meta, "gate", kind.parameters.reported_shots)
+    return scores[:, learner.settings.test_steps]
 
 
 def task_set(kind: Kind, name: str, shots: int) -> str:

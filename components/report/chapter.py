@@ -10,7 +10,7 @@ from components.artifacts.decision import Comparison, Decision, Model
 from components.artifacts.results import Result
 from components.report.lanes import Lane
 from components.report.published import published, published_protocol
-from components.report.summary import estimate
+from components.report.summary import estimate, served_estimate
 from components.report.wording import METRICS, difference, listed, score, trials
 
 NETWORKS = {
@@ -23,11 +23,16 @@ MIME = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif"}
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One row of the scores table. more: after further steps, each in words; paper: the paper's value."""
+    """One row of the scores table.
+
+    served: as the served model predicts, where that was scored; more: after further steps, each in words;
+    paper: the paper's value.
+    """
 
     shots: int
     before: str
     one_step: str
+    served: str
     more: list[str]
     paper: str
     tasks: int
@@ -52,6 +57,7 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "network": _network(lane.first),
         "notes": _notes(lane),
         "lines": lines,
+        "has_served": lane.first.served is not None,
         "has_more": any(line.more for line in flat),
         "has_paper": any(line.paper for line in flat),
         "recalled": any("†" in line.paper for line in flat),
@@ -129,10 +135,16 @@ def _score_line(lane: Lane, seeds: list[Result], shots: int) -> ScoreLine:
         shots=shots,
         before=text(0) if 0 in steps else "-",
         one_step=text(1) if 1 in steps else "-",
+        served=_served(lane, seeds) if shots == first.shots else "",
         more=[f"{text(step)} ({step} steps)" for step in further],
         paper=paper.text(first.metric) if paper else "",
         tasks=scores.tasks,
     )
+
+
+def _served(lane: Lane, seeds: list[Result]) -> str:
+    served = served_estimate(lane.folder, seeds)
+    return score(served.mean, served.ci95, seeds[0].metric)
 
 
 def _task(result: Result) -> str:

@@ -30,6 +30,7 @@ class Row:
     """One algorithm of one experiment on its test tasks.
 
     before, after: before adaptation, and after `steps` inner steps on `shots` examples (trajectories).
+    served: after them, as the served model predicts: each example for itself.
     version: the registered versions, as in "3", "3-5" or "-".
     champion: whether one of these versions is the champion after the run.
     """
@@ -43,6 +44,7 @@ class Row:
     shots: int
     before: Estimate
     after: Estimate
+    served: Estimate
     steps: int
     tasks: int
     version: str
@@ -65,6 +67,16 @@ def lane_rows(lane: Lane) -> list[Row]:
     return [_row(lane, seeds) for seeds in lane.results.values()]
 
 
+def served_estimate(folder: Path, seeds: list[Result]) -> Estimate:
+    """Of the served model, after adaptation on the reported shots."""
+    first = seeds[0]
+    if first.served is None:
+        return estimate(folder, seeds, first.shots, first.adapted)
+    return _over_seeds(
+        folder, seeds, [seed.as_served for seed in seeds], ("served", first.shots, first.adapted)
+    )
+
+
 def estimate(folder: Path, seeds: list[Result], shots: int, step: int) -> Estimate:
     """Score of one algorithm over its seeds.
 
@@ -72,27 +84,33 @@ def estimate(folder: Path, seeds: list[Result], shots: int, step: int) -> Estima
     the same tasks, so a task's scores are averaged over seeds first, and the interval is
     that of these averages: it speaks of tasks, not of training runs.
     """
+    return _over_seeds(folder, seeds, [_at_step(seed, shots, step) for seed in seeds], ("test", shots, step))
+
+
+def _over_seeds(
+    folder: Path, seeds: list[Result], scores: list[Score], rows: tuple[str, int, int]
+) -> Estimate:
+    """rows: set, shots and step of the scores of single tasks behind `scores`, one for each seed."""
     if len(seeds) == 1:
-        only = _at_step(seeds[0], shots, step)
-        return Estimate(only.mean, only.ci95)
+        return Estimate(scores[0].mean, scores[0].ci95)
+    shots = rows[1]
     if len({seed.scores()[shots].task_set for seed in seeds}) > 1:
         raise InputError(
             f"{folder}: seeds of {seeds[0].algorithm} met different test tasks; expected the same"
         )
-    per_task = pd.concat([_task_scores(folder / f"{seed.name}.parquet", shots, step) for seed in seeds])
+    per_task = pd.concat([_task_scores(folder / f"{seed.name}.parquet", *rows) for seed in seeds])
     averaged = per_task.groupby("task")["score"].mean().to_numpy(float)
-    mean = sum(_at_step(seed, shots, step).mean for seed in seeds) / len(seeds)
+    mean = sum(score.mean for score in scores) / len(seeds)
     return Estimate(mean, half_width(averaged))
 
 
 def table(rows: list[Row]) -> Table:
-    """The rows for a terminal, the champion starred."""
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)  # fits 80 columns
+    """The rows for a terminal of 80 columns, the champion's version starred."""
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     shown.add_column("experiment", no_wrap=True)
     shown.add_column("algorithm")
-    for column in ("before\nadaptation", "after one step\n± 95 % CI", "tasks", "version"):
+    for column in ("before", "after one step\n± 95 % CI", "as served\n± 95 % CI", "tasks", "version"):
         shown.add_column(column, justify="right", no_wrap=True)
-    shown.add_column("champion", justify="center")
     for row, previous in zip(rows, [None, *rows[:-1]], strict=True):
         first = previous is None or previous.experiment != row.experiment
         if first and previous is not None:
@@ -105,8 +123,10 @@ def _cells(row: Row) -> list[Text]:
     seeds = f" ({len(row.seeds)} seeds)" if len(row.seeds) > 1 else ""
     steps = "" if row.steps == 1 else f" ({row.steps} steps)"
     after = score(row.after.mean, row.after.ci95, row.metric) + steps
-    texts = [row.algorithm + seeds, score(row.before.mean, None, row.metric), after, f"{row.tasks}"]
-    return [Text(text) for text in (*texts, row.version, "★" if row.champion else "")]
+    served = score(row.served.mean, row.served.ci95, row.metric)
+    version = f"★ {row.version}" if row.champion else row.version
+    before = score(row.before.mean, None, row.metric)
+    return [Text(text) for text in (row.algorithm + seeds, before, after, served, f"{row.tasks}", version)]
 
 
 def _row(lane: Lane, seeds: list[Result]) -> Row:
@@ -122,6 +142,7 @@ def _row(lane: Lane, seeds: list[Result]) -> Row:
         shots=first.shots,
         before=estimate(lane.folder, seeds, first.shots, first.steps[0].step),
         after=estimate(lane.folder, seeds, first.shots, first.adapted),
+        served=served_estimate(lane.folder, seeds),
         steps=first.adapted,
         tasks=first.tasks,
         version=version,
@@ -145,10 +166,10 @@ def _at_step(result: Result, shots: int, step: int) -> Score:
     raise InputError(f"{result.experiment} {result.name}: no score after {step} steps on {shots} shots")
 
 
-def _task_scores(path: Path, shots: int, step: int) -> pd.DataFrame:
-    """Columns task, score of the test tasks. Raises InputError where the file does not hold them."""
+def _task_scores(path: Path, name: str, shots: int, step: int) -> pd.DataFrame:
+    """Columns task, score of a set. Raises InputError where the file does not hold them."""
     try:
         scores = pd.read_parquet(path, columns=["set", "shots", "task", "step", "score"])
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable ({type(error).__name__}); expected per-task scores") from None
-    return scores[(scores["set"] == "test") & (scores["shots"] == shots) & (scores["step"] == step)]
+    return scores[(scores["set"] == name) & (scores["shots"] == shots) & (scores["step"] == step)]

@@ -64,14 +64,15 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
 
 
 def all_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
-    """Of gate and test tasks, by every number of test shots: columns set, shots, task, step, score."""
-    sets = [
-        ("gate", tasks.parameters.reported_shots),
-        *(("test", shots) for shots in tasks.parameters.stored.test_shots),
-    ]
+    """Of every set in components.artifacts.results."""
+    learner, reported = trained.learner, tasks.parameters.reported_shots
+    sets = [("gate", "gate", learner.served, reported)]
+    if learner.served != learner:
+        sets.append(("served", "test", learner.served, reported))
+    sets += [("test", "test", learner, shots) for shots in tasks.parameters.stored.test_shots]
     tables = [
-        score_table(name, shots, tasks.scores(trained.learner, trained.meta, name, shots))
-        for name, shots in sets
+        score_table(name, shots, tasks.scores(scored, trained.meta, stored, shots))
+        for name, stored, scored, shots in sets
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -98,6 +99,7 @@ def headline(results: Sequence[Result]) -> dict[str, float]:
         values[f"{name}-before"] = result.steps[0].mean
         values[f"{name}-after"] = result.after.mean
         values[f"{name}-after-ci95"] = result.after.ci95
+        values[f"{name}-served"] = result.as_served.mean
     return values
 
 
@@ -105,6 +107,7 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
     training, learner, about = trained.about.training, trained.learner, trained.about
     by_shots = {shots: _shot_scores(scores, tasks, shots) for shots in tasks.parameters.stored.test_shots}
     reported = by_shots.pop(tasks.parameters.reported_shots)
+    served = {score.step: score for score in _steps(scores[scores["set"] == "served"])}
     parameters = sum(value.numel() for value in trained.meta.theta.values())
     manifest = tasks.episodes.manifest
     return Result(
@@ -131,24 +134,28 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
             device=about.device,
             compiled=about.compiled,
         ),
+        served=served.get(learner.settings.test_steps),
     )
 
 
 def _shot_scores(scores: pd.DataFrame, tasks: Kind, shots: int) -> ShotScores:
     of_test = scores[(scores["set"] == "test") & (scores["shots"] == shots)]
-    steps = [
+    return ShotScores(task_set(tasks, "test", shots), int(of_test["task"].nunique()), _steps(of_test))
+
+
+def _steps(table: pd.DataFrame) -> list[Score]:
+    """The mean over the tasks after each step."""
+    return [
         Score(step, float(scores.mean()), half_width(scores))
-        for step in sorted(of_test["step"].unique().tolist())
-        for scores in [of_test.loc[of_test["step"] == step, "score"].to_numpy()]
+        for step in sorted(table["step"].unique().tolist())
+        for scores in [table.loc[table["step"] == step, "score"].to_numpy()]
     ]
-    return ShotScores(task_set(tasks, "test", shots), int(of_test["task"].nunique()), steps)
 
 
 def _network_notes(training: Training) -> list[str]:
     match training.network:
-        case ConvNetSettings(filters=filters, transductive=transductive):
-            statistics = "the whole query batch (transductive)" if transductive else "the support set"
-            return [f"{filters} filters", f"batch norm of queries by the statistics of {statistics}"]
+        case ConvNetSettings(filters=filters, normalisation=normalisation, head=head):
+            return [f"{filters} filters", f"{normalisation} batch norm of queries", f"{head} classifier"]
         case PolicySettings(std=std):
             return [f"the policy's standard deviation starts at {std} and is learned"]
         case _:

@@ -39,6 +39,8 @@ def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta
         f"test_{metric}_before_ci95": before.ci95,
         f"test_{metric}_after": after.mean,
         f"test_{metric}_after_ci95": after.ci95,
+        f"test_{metric}_served": result.as_served.mean,
+        f"test_{metric}_served_ci95": result.as_served.ci95,
         f"gate_{metric}_after": float(gate.mean()),
         **_summary(meta),
     }

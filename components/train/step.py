@@ -118,6 +118,7 @@ def _write(job: Job, outcome: Outcome, output: Path, run: TrackedRun, seconds: f
         device=outcome.device,
         compiled=outcome.compiled,
         torch=torch.__version__,
+        tasks=to_document(job.tasks.parameters),
     )
     record = RunRecord(run.run_id, round(seconds, 1))
     write_checkpoint(output, job.learner, outcome, about, record)

@@ -18,7 +18,7 @@ HALVINGS = pytest.mark.parametrize("halving", ["strides", "pooling"])
 def pictures_learner(halving: str, blocks: int = 2) -> tuple[Learner, Batch]:
     """Two classes of small pictures, and three tasks of them."""
     problem = Problem("classification", (1, 6, 6), 2)
-    network = convnet_settings(blocks=blocks, halving=halving, transductive=False)
+    network = convnet_settings(blocks=blocks, halving=halving, normalisation="inductive")
     learner = Learner.build(problem, network, learner_settings(start=(0.4, 0.4)))
     noise = generator(3, "pictures")
     labels = torch.arange(2).repeat_interleave(2).expand(3, -1)

@@ -52,7 +52,8 @@ def convnet_settings(**changes: Any) -> ConvNetSettings:
         "filters": 3,
         "halving": "strides",
         "extra": 0,
-        "transductive": True,
+        "normalisation": "transductive",
+        "head": "per-class",
     }
     return ConvNetSettings(kind="convnet", **(settings | changes))
 

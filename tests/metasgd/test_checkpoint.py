@@ -80,7 +80,7 @@ def test_round_trip(tmp_path: Path, alpha: str, order: str) -> None:
 def test_round_trip_of_a_convolutional_network(tmp_path: Path) -> None:
     """Tuples that JSON turns into lists are tuples again: the architecture compares equal."""
     problem = Problem("classification", (3, 8, 8), 5)
-    learner = Learner.build(problem, convnet_settings(extra=4, transductive=False), learner_settings())
+    learner = Learner.build(problem, convnet_settings(extra=4, normalisation="inductive"), learner_settings())
     meta = differing(learner)
     save_checkpoint(tmp_path, learner, meta, {})
     loaded, loaded_meta, _ = load_checkpoint(tmp_path)

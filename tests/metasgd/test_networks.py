@@ -162,35 +162,39 @@ def test_policy_has_the_papers_size() -> None:
     assert sum(value.numel() for value in theta.values()) == 10_604
 
 
-def query_outputs(transductive: bool) -> tuple[Tensor, Tensor]:
+def query_outputs(normalisation: str) -> tuple[Tensor, Tensor]:
     """Outputs for one query picture, in the company of dark and of bright ones."""
-    network = build(convnet_settings(transductive=transductive), (1, 8, 8), 3)
+    network = build(convnet_settings(normalisation=normalisation), (1, 8, 8), 3)
     theta = network.initial(generator(1, "theta"))
     support, query = pictures(6, 1, 8, 8), pictures(1, 1, 8, 8, seed=2)
     company = [pictures(4, 1, 8, 8, seed=3) + brightness for brightness in (-5, 5)]
-    one, other = (network(theta, torch.cat([query, others]), support)[0] for others in company)
+    context = network.context(theta, support)
+    one, other = (network(theta, torch.cat([query, others]), context)[0] for others in company)
     return one, other
 
 
 def test_support_statistics_judge_every_query_alone() -> None:
-    """transductive false: a prediction does not depend on the other query pictures,"""
-    one, other = query_outputs(transductive=False)
+    """Inductive: a prediction does not depend on the other query pictures,"""
+    one, other = query_outputs("inductive")
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_transductive_queries_lend_each_other_their_statistics() -> None:
-    """transductive true: it does, and so the option says something."""
-    one, other = query_outputs(transductive=True)
+    """Transductive: it does, and so the option says something."""
+    one, other = query_outputs("transductive")
     assert float((one - other).abs().max()) > 0.05
 
 
 def test_support_statistics_are_those_of_the_support_set() -> None:
-    """transductive false: the support pictures as queries get the outputs that they adapted with."""
-    network = build(convnet_settings(transductive=False), (1, 8, 8), 3)
+    """Inductive: the support pictures as queries get the outputs that they adapted with."""
+    network = build(convnet_settings(normalisation="inductive"), (1, 8, 8), 3)
     theta = network.initial(generator(1, "theta"))
     support = pictures(6, 1, 8, 8)
     torch.testing.assert_close(
-        network(theta, support, support), network(theta, support), rtol=1e-5, atol=1e-5
+        network(theta, support, network.context(theta, support)),
+        network(theta, support),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
@@ -222,10 +226,10 @@ def test_sine_network_has_the_papers_size() -> None:
 
 
 @pytest.mark.parametrize("halving", ["strides", "pooling"])
-@pytest.mark.parametrize("transductive", [True, False])
-def test_meta_gradient_of_blank_pictures_is_finite(halving: str, transductive: bool) -> None:
+@pytest.mark.parametrize("normalisation", ["transductive", "inductive", "joint"])
+def test_meta_gradient_of_blank_pictures_is_finite(halving: str, normalisation: str) -> None:
     """A channel without variance, as blank pictures give, breaks no derivative, first or second."""
-    network = convnet_settings(halving=halving, transductive=transductive)
+    network = convnet_settings(halving=halving, normalisation=normalisation)
     learner = Learner.build(Problem("classification", (1, 8, 8), 2), network, learner_settings())
     blank, labels = torch.zeros(2, 2, 1, 8, 8), torch.tensor([[0, 1], [0, 1]])
     gradients, loss = meta_gradient(learner)(start(learner), Batch(blank, labels, blank, labels))

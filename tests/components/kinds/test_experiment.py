@@ -210,7 +210,8 @@ def test_the_kind_is_that_of_the_tasks() -> None:
 def test_a_network_of_another_kind_replaces_the_section() -> None:
     """A network of another kind brings all its keys; none of the former kind's are left."""
     assert "network.blocks" in refused("network={kind: convnet}")
-    own = "{kind: convnet, blocks: 1, filters: 2, halving: strides, extra: 0, transductive: true}"
+    own = "{kind: convnet, blocks: 1, filters: 2, halving: strides, extra: 0, normalisation: joint, "
+    own += "head: shared}"
     assert load(f"network={own}").network.kind == "convnet"
 
 

@@ -122,11 +122,12 @@ def test_the_result_says_what_was_measured(lane: Evaluated) -> None:
 def test_the_headline_numbers(lane: Evaluated) -> None:
     """metrics.json, which DVC and KFP show: before and after adaptation, per algorithm and seed."""
     numbers = read(lane.results / METRICS)
-    assert len(numbers) == 3 * len(ALGORITHMS)
+    assert len(numbers) == 4 * len(ALGORITHMS)
     last = result(lane.results, "from-scratch").steps[-1]
     assert last.step == 3
     assert numbers["from-scratch-seed1-mse-after"] == last.mean
     assert numbers["from-scratch-seed1-mse-after-ci95"] == last.ci95
+    assert numbers["from-scratch-seed1-mse-served"] == last.mean, "no prediction depends on the others"
     assert numbers["meta-sgd-seed1-mse-before"] == result(lane.results).steps[0].mean
 
 
@@ -147,7 +148,8 @@ def test_evaluation_joins_the_run_of_its_training(
     new = {name: value for name, value in after.data.metrics.items() if name not in before.data.metrics}
     assert set(new) == {
         "test_mse_before", "test_mse_before_ci95", "test_mse_after", "test_mse_after_ci95",
-        "gate_mse_after", "test_mse_after_10shot", "theta_norm", "alpha_mean", "alpha_negative_share",
+        "test_mse_served", "test_mse_served_ci95", "gate_mse_after", "test_mse_after_10shot",
+        "theta_norm", "alpha_mean", "alpha_negative_share",
     }  # fmt: skip
     assert new["test_mse_before"] == found.steps[0].mean
     assert new["test_mse_after"] == found.steps[-1].mean
