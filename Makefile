@@ -27,7 +27,7 @@ DATASET ?= omniglot
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push test test-slow lint \
+.PHONY: help predict serve setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push test test-slow lint \
   bench format data tune repro ui rollback lock clean
 
 LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -91,6 +91,16 @@ repro: setup  ## dvc repro, with this environment on the path
 
 ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
 	@$(RUN) -m components.tracking.ui --port $(PORT)
+
+predict: setup  ## Predict with a registered model: MODEL=glyphs-5way-1shot SUPPORT=my-classes QUERIES=unknown [OUTPUT= VERSION= ALIAS= GOAL= SEED=]
+	@$(RUN) -m components.serving.predict $(WHICH) $(if $(SUPPORT),--support "$(SUPPORT)") \
+	  $(if $(QUERIES),--queries "$(QUERIES)") $(if $(GOAL),--goal $(GOAL)) $(if $(SEED),--seed "$(SEED)") \
+	  --output "$(or $(OUTPUT),predictions)"
+
+serve: setup  ## Serve a registered model over HTTP, on loopback: MODEL=glyphs-5way-1shot [PORT=8080 VERSION= ALIAS=]
+	@$(RUN) -m components.serving.serve $(WHICH) --port $(if $(filter file,$(origin PORT)),8080,$(PORT))
+
+WHICH = "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") $(if $(ALIAS),--alias "$(ALIAS)")
 
 rollback: setup  ## Move a champion back: MODEL=sinusoid-5shot [VERSION=1]
 	@$(RUN) -m components.tracking.rollback "$(MODEL)" $(if $(VERSION),--version "$(VERSION)")

@@ -12,7 +12,7 @@ HEAD = ("classifier.weight", "classifier.bias")
 def spread(parameters: Parameters, ways: int) -> Parameters:
     """A copy of the shared row for each class."""
     return {
-        name: value.expand(*value.shape[:-1], ways) if name in HEAD else value
+        name: value.expand(*value.shape[:-1], ways).clone() if name in HEAD else value
         for name, value in parameters.items()
     }
 

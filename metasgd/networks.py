@@ -53,8 +53,8 @@ class Network(Protocol):
         ...
 
 
-class _WithoutNormalisation:
-    """What networks have in common whose outputs for an example depend on that example alone."""
+class PerExample:
+    """Base of networks whose outputs for an example depend on that example alone."""
 
     vectorises: ClassVar[bool] = True
     shares_head: ClassVar[bool] = False
@@ -97,7 +97,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator, gain: float =
 
 
 @dataclass(frozen=True)
-class Mlp(_WithoutNormalisation):
+class Mlp(PerExample):
     """Fully connected layers with ReLU between them. x: [examples, inputs].
 
     multiply: x, weight -> x @ weight.
@@ -131,7 +131,7 @@ def multiplied_out(x: Tensor, weight: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Policy(_WithoutNormalisation):
+class Policy(PerExample):
     """Gaussian policy. x: [..., observations]; outputs: `metasgd.gaussian` parameters [..., 2 * actions].
 
     The mean's last layer starts small, so that the first policy goes nowhere in particular, and the

@@ -16,7 +16,7 @@ from components.config.settings import TaskSettings, Training
 from components.kinds.kind import THREADS, Hooks
 from components.kinds.stopping import checked
 from metasgd.adaptation import Learner, Meta
-from metasgd.configuration import TrainingSettings
+from metasgd.configuration import NETWORKS, TrainingSettings
 from metasgd.evaluation import score
 from metasgd.loop import Outcome
 from metasgd.seeds import generator
@@ -33,7 +33,7 @@ class Supervised(Generic[S]):
     parameters: S
     episodes: Episodes
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "evaluate"
-    networks: ClassVar[tuple[str, ...]] = ("mlp", "convnet")
+    networks: ClassVar[tuple[str, ...]] = tuple(kind for kind in NETWORKS if kind != "policy")
     optimiser: ClassVar[Literal["adam", "trpo"]] = "adam"
 
     @abstractmethod

@@ -5,15 +5,18 @@ import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
+from components.artifacts.checkpoint import Trained
 from components.artifacts.results import Result
 from components.config.code import ROOT
+from components.promote.card import model_card
 from components.serving.served_model import AdaptingModel
 from components.tracking.registry import CHECKPOINT
 
@@ -23,7 +26,7 @@ REQUIREMENTS = ("mlflow", "torch", "safetensors", "numpy")
 
 
 def register(
-    client: MlflowClient, run_id: str, checkpoint: Path, result: Result, example: Mapping[str, np.ndarray]
+    client: MlflowClient, run_id: str, trained: Trained, result: Result, example: Mapping[str, np.ndarray]
 ) -> str:
     """A version, serving this checkpoint, of the model named like the experiment; returns its number.
 
@@ -35,24 +38,63 @@ def register(
         return str(found[0].version)
     with tempfile.TemporaryDirectory() as scratch:
         place, data = Path(scratch) / "model", Path(scratch) / CHECKPOINT
-        shutil.copytree(checkpoint, data)
+        shutil.copytree(trained.folder, data)
+        model = AdaptingModel(data)
         mlflow.pyfunc.save_model(
             place,
             loader_module=SERVED.stem,
             data_path=str(data),
             code_paths=[str(SERVED), str(PACKAGE)],
-            signature=_signature(example, AdaptingModel(data).predict(example)),
+            signature=_signature(example, model),
             input_example=dict(example),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            metadata=_metadata(trained, result),
         )
+        card = model_card(trained, result)
+        (place / "model-card.md").write_text(card)
         client.log_artifacts(run_id, str(place), "model")
     tags = {"algorithm": result.algorithm, "seed": str(result.seed), "data": result.data}
-    return str(mlflow.register_model(f"runs:/{run_id}/model", result.experiment, tags=tags).version)
+    registered = mlflow.register_model(f"runs:/{run_id}/model", result.experiment, tags=tags)
+    client.update_model_version(result.experiment, registered.version, description=card)
+    client.update_registered_model(result.experiment, description=_family(result))
+    return str(registered.version)
 
 
-def _signature(example: Mapping[str, np.ndarray], answer: np.ndarray) -> ModelSignature:
+def _metadata(trained: Trained, result: Result) -> dict[str, Any]:
+    """What a program can ask of the model without loading it."""
+    return {
+        "algorithm": result.algorithm,
+        "seed": result.seed,
+        "commit": result.commit,
+        "data": result.data,
+        "task_set": result.task_set,
+        "metric": result.metric,
+        "served": result.as_served.mean,
+        "served_ci95": result.as_served.ci95,
+        "tasks": trained.about.tasks,
+    }
+
+
+def _family(result: Result) -> str:
+    """Of all versions of the model."""
+    return (
+        f"Adapts to a new task by one gradient step on {result.shots} examples. A version is a training; the "
+        "alias `champion` names the best of them on the stored gate tasks. Every version has a model card."
+    )
+
+
+def _signature(example: Mapping[str, np.ndarray], model: AdaptingModel) -> ModelSignature:
     """Any number of examples, each of the example's shape; as many answers come out."""
+    answer = model.predict(example)
     inputs: list[ColSpec | TensorSpec] = [
         TensorSpec(value.dtype, (-1, *value.shape[1:]), name) for name, value in example.items()
     ]
-    return ModelSignature(Schema(inputs), Schema([TensorSpec(answer.dtype, (-1, *answer.shape[1:]))]))
+    outputs = Schema([TensorSpec(answer.dtype, (-1, *answer.shape[1:]))])
+    params = ParamSchema([_param(*item) for item in model.params.items()])
+    return ModelSignature(Schema(inputs), outputs, params)
+
+
+def _param(name: str, default: Any) -> ParamSpec:
+    if isinstance(default, list):
+        return ParamSpec(name, DataType.long, default, (-1,))
+    return ParamSpec(name, DataType.boolean if isinstance(default, bool) else DataType.long, default)

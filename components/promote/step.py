@@ -99,7 +99,7 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
             f"{lane.results / RUNS}: no MLflow run of {trained.folder}; expected one: score it here first"
         )
     example = lane.tasks.example(trained.learner, trained.meta)
-    version = register(client, run.run_id, trained.folder, result, example)
+    version = register(client, run.run_id, trained, result, example)
     return Contender(Model(training.algorithm, training.seed, version), scores, run.run_id)
 
 

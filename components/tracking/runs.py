@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from components.config.code import git_commit
@@ -25,7 +25,8 @@ from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_i
 from components.tracking.parents import PIPELINE_RUN_TAG, given_parent, make_parent
 
 BATCH = 1000  # metrics that MLflow takes at once
-RUN_NAME = 250  # characters that MLflow's own tables hold
+DIGEST = 36  # characters of a data set's digest, and
+RUN_NAME = 250  # of a run's name, that MLflow's own tables hold
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class TrackedRun:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_dataset(self, name: str, digest: str, source: str) -> None:
+        """What the run was trained on. digest: a SHA-256, of which MLflow keeps the first part."""
+        dataset = Dataset(name, digest[:DIGEST], "local", source)
+        self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
 
     def log_file(self, file: Path, place: str) -> None:
         self.client.log_artifact(self.run_id, str(file), place)

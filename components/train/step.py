@@ -97,6 +97,8 @@ def _lead(job: Job, kept: KeptState, stop: Stop, workers: Workers, output: Path)
     with open_run(kind, job.name, job.tags, kept.earlier_run) as run, kept.until_finished(job.name, stop):
         kept.run_id = run.run_id
         run.log_params(job.params)
+        manifest = job.tasks.episodes.manifest
+        run.log_dataset(job.training.experiment, manifest.data, manifest.source)
         watch = Watcher(run, job.learner.objective.metric, Alarms(job.name), run.last_steps())
         if kept.found:
             watch.repeat(kept.found)

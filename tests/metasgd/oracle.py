@@ -31,11 +31,11 @@ def by_autograd(learner: Learner, meta: Meta, batch: Batch, create_graph: bool) 
     leaves = Meta(*({k: v.clone().requires_grad_() for k, v in part.items()} for part in meta))
     losses = []
     for support_x, support_y, query_x, query_y in zip(*batch, strict=True):
-        theta = leaves.theta
+        theta, alpha = learner.spread(leaves)
         for _ in range(learner.settings.steps):
             loss = learner.support_loss(theta, Examples(support_x, support_y))
             gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=create_graph)
-            rates = [leaves.alpha.get("all", leaves.alpha.get(name)) for name in theta]
+            rates = [alpha.get("all", alpha.get(name)) for name in theta]
             theta = {
                 name: value - rate * gradient
                 for (name, value), rate, gradient in zip(theta.items(), rates, gradients, strict=True)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mlflow.exceptions import MlflowException
 
+from components.artifacts.checkpoint import load_trained
 from components.artifacts.results import Result, read_json
 from components.artifacts.runs import RUN
 from components.evaluate.step import evaluate
@@ -208,9 +209,10 @@ def test_a_champion_of_another_problem_is_refused(contest: Contest) -> None:
     result = read_json(Result, contest.folder / "results" / "meta-sgd-seed1.json")
     with open_run("sinusoid", "plane", {}) as run:
         pass
+    trained = load_trained(place, other.problem)
     example = {name: np.zeros((1, 2), np.float32) for name in ("support_examples", "query_examples")}
     example["support_labels"] = np.zeros((1, 1), np.float32)
-    number = register(contest.gate.client, run.run_id, place, result, example)
+    number = register(contest.gate.client, run.run_id, trained, result, example)
     move_champion(contest.gate.client, contest.name, Move(None, number, "by the test"))
     with pytest.raises(InputError, match=r"solves .*\(2,\).*expected .*\(1,\)") as caught:
         contest.promote(checkpoint, evaluated=True)

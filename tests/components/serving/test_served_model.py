@@ -19,7 +19,7 @@ from metasgd.checkpoint import load_checkpoint, save_checkpoint
 from metasgd.seeds import generator
 from metasgd.tasks import Examples
 from tests.components.promote.contest import CHECKOUT, Gate
-from tests.metasgd.small import convnet_settings, learner_settings
+from tests.metasgd.small import convnet_settings, learner_settings, policy_learner
 
 URI = "models:/sinusoid-5shot@champion"
 
@@ -38,7 +38,7 @@ def expected_predictions(gate: Gate, task: dict[str, np.ndarray]) -> np.ndarray:
     support_x, support_y, query_x = (torch.tensor(value) for value in task.values())
     with torch.no_grad():
         adapted = learner.adapt(meta, Examples(support_x, support_y))
-        return learner.predict(adapted, query_x).numpy()
+        return torch.cat([learner.predict(adapted, one) for one in torch.split(query_x, 1)]).numpy()
 
 
 def test_the_registered_model_adapts_and_predicts(gate: Gate) -> None:
@@ -129,7 +129,8 @@ def test_a_model_of_pictures_gives_class_numbers(tmp_path: Path) -> None:
     classes = model.predict(
         {"support_examples": x.numpy(), "support_labels": labels.numpy(), "query_examples": x.numpy()}
     )
-    expected = learner.predict(learner.adapt(meta, Examples(x, labels), 3), x).argmax(dim=-1)
+    served = learner.served
+    expected = served.predict(served.adapt(meta, Examples(x, labels), 3), x).argmax(dim=-1)
     assert classes.dtype == np.int64
     assert classes.tolist() == expected.tolist()
 
@@ -144,5 +145,130 @@ def test_the_served_model_takes_the_learners_own_steps(gate: Gate, tmp_path: Pat
     task = served_task(gate)
     x, y, q = (torch.tensor(value) for value in task.values())
     one, three = (learner.predict(learner.adapt(meta, Examples(x, y), steps), q).numpy() for steps in (1, 3))
-    np.testing.assert_array_equal(AdaptingModel(tmp_path).predict(task), three)
+    model = AdaptingModel(tmp_path)
+    np.testing.assert_allclose(model.predict(task), three, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(task, {"steps": 1}), one, rtol=1e-5, atol=1e-6)
     assert not np.allclose(one, three)
+
+
+def classifier(folder: Path, head: str = "per-class") -> AdaptingModel:
+    """Of three classes of small pictures, normalised by the query batch in training."""
+    problem = Problem("classification", (1, 8, 8), 3)
+    learner = Learner.build(problem, convnet_settings(head=head), learner_settings(start=(0.5, 0.5)))
+    save_checkpoint(folder, learner, learner.initial(generator(1, "theta")), {})
+    return AdaptingModel(folder)
+
+
+def pictures_task(ways: int, queries: int, seed: int) -> dict[str, np.ndarray]:
+    x = torch.rand((2 * ways + queries, 1, 8, 8), generator=generator(seed, "pictures")).numpy()
+    labels = np.arange(ways).repeat(2)
+    return {"support_examples": x[: 2 * ways], "support_labels": labels, "query_examples": x[2 * ways :]}
+
+
+def test_a_query_gets_the_same_bits_alone_and_among_others(tmp_path: Path) -> None:
+    """Though the network was trained with queries that are normalised by their batch."""
+    model, task = classifier(tmp_path), pictures_task(3, 6, seed=2)
+    together = model.predict(task, {"probabilities": True})
+    for number in range(6):
+        alone = {**task, "query_examples": task["query_examples"][number : number + 1]}
+        np.testing.assert_array_equal(model.predict(alone, {"probabilities": True})[0], together[number])
+
+
+def test_probabilities_are_those_of_the_classes(tmp_path: Path) -> None:
+    model, task = classifier(tmp_path), pictures_task(3, 4, seed=3)
+    probabilities = model.predict(task, {"probabilities": True})
+    assert probabilities.shape == (4, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), model.predict(task))
+
+
+def test_several_tasks_in_one_call(tmp_path: Path) -> None:
+    """Each as if it were alone, whatever the sizes; classes that a task does not have get 0."""
+    model = classifier(tmp_path)
+    tasks = [pictures_task(3, 4, seed=4), pictures_task(2, 1, seed=5)]
+    joined = {name: np.concatenate([task[name] for task in tasks]) for name in tasks[0]}
+    sizes = {"support_sizes": [6, 4], "query_sizes": [4, 1]}
+    apart = [model.predict(task, {"probabilities": True}) for task in tasks]
+    together = model.predict(joined, {"probabilities": True, **sizes})
+    np.testing.assert_array_equal(together[:4], apart[0])
+    np.testing.assert_array_equal(together[4:, :2], apart[1])
+    assert together[4, 2] == 0
+
+
+@pytest.mark.parametrize(("head", "most"), [("per-class", 3), ("shared", 7)])
+def test_the_number_of_classes_is_the_users(tmp_path: Path, head: str, most: int) -> None:
+    """Fewer than in training; with a shared head, more. A row per class leaves none for a fourth."""
+    model = classifier(tmp_path, head)
+    for ways in range(2, most + 1):
+        assert model.predict(pictures_task(ways, 5, seed=6), {"probabilities": True}).shape == (5, ways)
+    if head == "per-class":
+        with pytest.raises(MlflowException, match=r"4 classes; expected 2 to 3"):
+            model.predict(pictures_task(4, 5, seed=6))
+
+
+def test_steps_zero_is_the_model_before_adaptation(tmp_path: Path) -> None:
+    """A shared head tells no classes apart there."""
+    probabilities = classifier(tmp_path, "shared").predict(
+        pictures_task(4, 2, seed=7), {"steps": 0, "probabilities": True}
+    )
+    np.testing.assert_allclose(probabilities, 0.25, rtol=1e-6)
+
+
+WRONG = {
+    "x 255": ({"query_examples": lambda x: x * 255}, {}, "go from .* expected values from 0 to 1"),
+    "nan": ({"support_examples": lambda x: x * np.nan}, {}, "not finite"),
+    "shape": ({"query_examples": lambda x: x[:, 0]}, {}, r"query examples are \[4, 8, 8\]; expected"),
+    "no query": ({"query_examples": lambda x: x[:0]}, {}, "query_sizes are .0.; expected numbers above 0"),
+    "fraction": ({"support_labels": lambda y: y + 0.5}, {}, "not all whole numbers"),
+    "negative": ({"support_labels": lambda y: y - 1}, {}, "not all whole numbers"),
+    "gap": ({"support_labels": lambda y: y * 2}, {}, "class 1 has no support example"),
+    "huge": ({"support_labels": lambda y: y + 10**12}, {}, "class 0 has no support example"),
+    "fewer labels": ({"support_labels": lambda y: y[:3]}, {}, "3 support labels; expected 6"),
+    "steps": ({}, {"steps": -1}, "expected 0 to 1000"),
+    "unknown": ({}, {"temperature": 1.0}, "params.temperature is unknown; expected some of steps"),
+    "sizes": ({}, {"support_sizes": [6], "query_sizes": [3]}, "query_sizes are .* with the sum 4"),
+    "uneven": ({}, {"support_sizes": [3, 3]}, "2 support_sizes and 1 query_sizes"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_no_task_is_refused_in_one_line(tmp_path: Path, wrong: str) -> None:
+    changes, params, message = WRONG[wrong]
+    task = pictures_task(3, 4, seed=8)
+    for name, change in changes.items():
+        task[name] = change(task[name])
+    with pytest.raises(MlflowException, match=message) as caught:
+        classifier(tmp_path).predict(task, params)
+    assert "\n" not in caught.value.message
+
+
+def test_a_policy_before_and_after_adaptation(tmp_path: Path) -> None:
+    """Trajectories are drawn by the policy before adaptation, unclipped; what is served is clipped."""
+    learner = policy_learner()
+    meta = learner.initial(generator(1, "theta"))
+    meta.theta["linear1.bias"][:] = 3.0
+    save_checkpoint(tmp_path, learner, meta, {"tasks": {"distribution": {"clip": 0.5}}})
+    model = AdaptingModel(tmp_path)
+    seen = np.zeros((4, 2), np.float32)
+    empty = {
+        "support_observations": np.zeros((0, 5, 2), np.float32),
+        "support_actions": np.zeros((0, 5, 2), np.float32),
+        "support_rewards": np.zeros((0, 5), np.float32),
+        "support_alive": np.zeros((0, 5), bool),
+        "query_observations": seen,
+    }
+    assert (model.predict(empty, {"steps": 0}) == 0.5).all()
+    drawn = model.predict(empty, {"steps": 0, "sampling_seed": 7})
+    assert drawn.max() > 2
+    np.testing.assert_array_equal(drawn, model.predict(empty, {"steps": 0, "sampling_seed": 7}))
+    noise = generator(2, "trajectories")
+    given = {
+        "support_observations": torch.rand((6, 5, 2), generator=noise).numpy(),
+        "support_actions": torch.randn((6, 5, 2), generator=noise).numpy(),
+        "support_rewards": torch.rand((6, 5), generator=noise).numpy(),
+        "support_alive": np.ones((6, 5), bool),
+        "query_observations": seen,
+    }
+    assert np.isfinite(model.predict(given)).all()
+    with pytest.raises(MlflowException, match=r"support_rewards are .* as support_alive"):
+        model.predict({**given, "support_rewards": given["support_rewards"][:3]})
