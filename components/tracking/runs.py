@@ -65,7 +65,14 @@ class TrackedRun:
     def log_dataset(self, name: str, digest: str, source: str) -> None:
         """What the run was trained on. digest: a SHA-256, of which MLflow keeps the first part."""
         dataset = Dataset(name, digest[:DIGEST], "local", source)
-        self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
+        try:
+            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
+        except MlflowException as error:
+            # A store in a database looks for the data set before it adds it, and another training of the lane
+            # may have added it in between; then this finds it.
+            if not any(word in str(error).lower() for word in ("unique", "duplicate")):
+                raise
+            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
 
     def log_file(self, file: Path, place: str) -> None:
         self.client.log_artifact(self.run_id, str(file), place)
