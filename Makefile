@@ -27,7 +27,7 @@ DATASET ?= omniglot
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help predict serve setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push test test-slow lint \
+.PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push test test-slow lint \
   bench format data tune repro ui rollback lock clean
 
 LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -101,6 +101,12 @@ serve: setup  ## Serve a registered model over HTTP, on loopback: MODEL=glyphs-5
 	@$(RUN) -m components.serving.serve $(WHICH) --port $(if $(filter file,$(origin PORT)),8080,$(PORT))
 
 WHICH = "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") $(if $(ALIAS),--alias "$(ALIAS)")
+
+deploy: setup  ## Render what serves a model on a cluster: MODEL=glyphs-5way-1shot OUTPUT=deploy [REGISTRY= IMAGE= KFP_NAMESPACE=]
+	@$(RUN) -m pipelines.kubeflow.manifests --model "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") \
+	  $(if $(ALIAS),--alias "$(ALIAS)") $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') --base '$(IMAGE_BASE)' \
+	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') --output "$(or $(OUTPUT),deploy)" \
+	  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
 
 rollback: setup  ## Move a champion back: MODEL=sinusoid-5shot [VERSION=1]
 	@$(RUN) -m components.tracking.rollback "$(MODEL)" $(if $(VERSION),--version "$(VERSION)")

@@ -12,12 +12,11 @@ from components.config.document import PARAMS_FILE, load_section
 from components.config.parsing import STRICT
 from components.config.settings import Count
 from metasgd.errors import InputError
+from pipelines.kubeflow.serving import Bytes, Cores, Serving
 
 # What Kubernetes, Argo and kfp all take: what one of them refuses would fail only once the run is under way.
 LABEL = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
 DOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
-Cores = Annotated[str, Field(pattern=r"^(\d+(\.\d+)?|\d+m)$")]
-Bytes = Annotated[str, Field(pattern=r"^\d+(Ki|[MGTPE]i?)?$")]
 Duration = Annotated[str, Field(pattern=r"^\d+[smhd]$")]
 Key = Annotated[str, Field(pattern=rf"^({DOMAIN}/)?{LABEL}$")]
 Value = Annotated[str, Field(pattern=rf"^{LABEL}?$")]
@@ -106,6 +105,7 @@ class Cluster:
     node_selector: dict[Key, Value]
     tolerations: list[Toleration]
     pods: dict[str, Pod]
+    serving: Serving
 
     @property
     def mlflow_page(self) -> str:

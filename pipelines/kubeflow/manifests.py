@@ -140,14 +140,9 @@ def main() -> None:
     image = options.image or reference(options.registry, options.base or BASE)
     require_reference(image)
     served = Served(options.model, options.version, options.alias, image, options.namespace)
-    folder = write(Manifests(served, cluster, _settings(cluster)), options.output)
+    folder = write(Manifests(served, cluster, cluster.serving), options.output)
     print(f"kubectl apply -f {folder}/kserve.yaml")
     print(f"kubectl apply -f {folder}/deployment.yaml  # without KServe")
-
-
-def _settings(cluster: Cluster) -> Serving:
-    found: Serving = getattr(cluster, "serving", Serving("2", "4Gi", 8080, 1000, 1024, 60))
-    return found
 
 
 def _require_cluster_alone(overrides: Sequence[str]) -> None:

@@ -1,16 +1,19 @@
 """The main job, tiny and whole: curves, a user's pictures, navigation; from an awkward path."""
 
 import json
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
 from safetensors.numpy import load_file
 
-from tests.pipelines.checkout import make_checkout, overrides, run
+from tests.pipelines.checkout import ROOT, make_checkout, overrides, run
 
 SMALL = [
     "train.iterations=4",
@@ -104,6 +107,31 @@ def test_every_model_is_registered_and_one_is_champion(finished: Finished) -> No
     for name in LANES:
         assert len(client.search_model_versions(f"name='{name}'")) == 2
         assert str(client.get_model_version_by_alias(name, "champion").version) in ("1", "2")
+
+
+def test_the_readmes_python_runs_as_printed(finished: Finished) -> None:
+    """With no environment variable set, and nothing is left beside it."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (finished.checkout / "snippet.py").write_text(f"{code}\nassert probabilities.shape == (len(classes), 2)")
+    before = set(finished.checkout.iterdir())
+    done = run(finished.checkout, "snippet")
+    assert done.returncode == 0, done.stderr
+    assert set(finished.checkout.iterdir()) - before <= {finished.checkout / "__pycache__"}
+
+
+def test_the_champion_predicts_a_folder(finished: Finished) -> None:
+    """Three classes, though it was trained with two: the classes of the pictures themselves come out."""
+    for name in ("class0", "class1", "class2"):
+        shutil.copytree(finished.checkout / "pictures" / name, finished.checkout / "mine" / name)
+    done = run(
+        finished.checkout, "components.serving.predict", LANES[1], "--support", "mine",
+        "--queries", "mine/class1", "--output", "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(finished.checkout / "out" / "predictions.csv")
+    assert len(table) == 8
+    assert set(table["class"]) <= {"class0", "class1", "class2"}
+    assert (finished.checkout / "out" / "predictions.html").exists()
 
 
 @pytest.mark.parametrize("lane", range(len(LANES)))
