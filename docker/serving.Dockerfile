@@ -24,8 +24,8 @@ RUN awk '/^[a-z0-9]/ { cuda = /^(triton|cuda-.*|nvidia-.*)==/ && !/^nvidia-(cuda
 RUN cd "$(dirname "$(find /opt/metasgd -name libtorch_cuda.so)")" \
     && linked="libtorch_cuda.so libtorch_python.so libtorch_nvshmem.so" \
     && large="(cublas|cudnn|cufft|cusparse|nccl|nvrtc|nvshmem)" \
-    && { printf '#include <stdio.h>\n#include <stdlib.h>\n' \
-         && echo 'void absent(void) { fputs("CUDA is not in this image\n", stderr); abort(); }' \
+    && { echo '#include <stdio.h>' && echo '#include <stdlib.h>' \
+         && echo 'void absent(void) { fputs("CUDA is not in this image. ", stderr); abort(); }' \
          && nm -D --undefined-only $linked | sed -nE "s/^ +U (${large}[A-Za-z0-9_]*).*/\1/p" | sort -u \
             | sed 's/.*/void &(void) __attribute__((alias("absent")));/'; } > /tmp/absent.c \
     && gcc -shared -fPIC -o libabsent.so /tmp/absent.c \

@@ -32,12 +32,6 @@ class Serving:
     most_megabytes: Count
     minutes: Count
 
-    @property
-    def threads(self) -> int:
-        """The whole cores among those of `cpu`, at least one."""
-        cores = float(self.cpu[:-1]) / 1000 if self.cpu.endswith("m") else float(self.cpu)
-        return max(1, int(cores))
-
 
 @dataclass(frozen=True)
 class Served:

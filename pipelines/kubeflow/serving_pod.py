@@ -36,7 +36,7 @@ def serving_pod(name: str, served: Served, cluster: Cluster, serving: Serving) -
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "components.serving.serve"],
         "args": _arguments(served, serving),
-        "env": _environment(cluster, serving),
+        "env": _environment(cluster),
         "ports": [{"containerPort": serving.port, "protocol": "TCP"}],
         "resources": {"requests": resources, "limits": resources},
         "startupProbe": _probe(serving, STARTUP),
@@ -71,13 +71,8 @@ def _arguments(served: Served, serving: Serving) -> list[str]:
     return [argument.replace("$", "$$") for argument in (served.model, *given)]
 
 
-def _environment(cluster: Cluster, serving: Serving) -> list[Manifest]:
-    values = {
-        "MLFLOW_TRACKING_URI": cluster.mlflow,
-        "MLFLOW_S3_ENDPOINT_URL": cluster.s3,
-        # torch counts the cores of the node, not those of the limit.
-        "OMP_NUM_THREADS": str(serving.threads),
-    }
+def _environment(cluster: Cluster) -> list[Manifest]:
+    values = {"MLFLOW_TRACKING_URI": cluster.mlflow, "MLFLOW_S3_ENDPOINT_URL": cluster.s3}
     return [
         *({"name": name, "value": value} for name, value in values.items() if value),
         # Optional keys: a server takes a token, or a name and a password.

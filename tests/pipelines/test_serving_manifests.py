@@ -11,6 +11,7 @@ import yaml
 
 from components.config.parsing import from_document
 from components.console.command import run_command
+from components.serving.serve import _parser
 from metasgd.errors import InputError
 from pipelines.kubeflow import manifests as command
 from pipelines.kubeflow.cluster import load_cluster
@@ -131,6 +132,14 @@ def test_both_run_the_server_in_the_image() -> None:
         ]
 
 
+def test_the_server_takes_its_arguments() -> None:
+    for container in containers(alias="trial"):
+        taken = _parser().parse_args(container["args"])
+        assert (taken.model, taken.version, taken.alias) == ("sinusoid-5shot", None, "trial")
+        assert (taken.host, taken.port, taken.minutes) == ("0.0.0.0", 8080, 60)  # noqa: S104
+        assert (taken.most_tasks, taken.most_megabytes) == (1000, 1024)
+
+
 @pytest.mark.parametrize(("options", "expected"), [({"version": "3"}, "3"), ({"alias": "trial"}, "trial")])
 def test_a_version_or_an_alias_is_served(options: dict[str, str], expected: str) -> None:
     (name,) = options
@@ -176,7 +185,6 @@ def test_a_server_that_starts_has_minutes_and_one_that_hangs_is_replaced() -> No
 
 
 def test_settings_reach_the_pod() -> None:
-    """torch gets the whole cores of the limit: it would count those of the node."""
     serving = Serving(cpu="3500m", memory="8Gi", port=9000, most_tasks=7, most_megabytes=512, minutes=5)
     _, _, service = rendered(serving=serving)
     assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": 9000, "protocol": "TCP"}]
@@ -185,12 +193,6 @@ def test_settings_reach_the_pod() -> None:
         assert container["resources"] == {"requests": resources, "limits": resources}
         assert container["ports"][0]["containerPort"] == container["livenessProbe"]["httpGet"]["port"] == 9000
         assert {"--port=9000", "--most-tasks=7", "--most-megabytes=512", "--minutes=5"} < {*container["args"]}
-        assert {"name": "OMP_NUM_THREADS", "value": "3"} in container["env"]
-
-
-@pytest.mark.parametrize(("cpu", "threads"), [("500m", 1), ("0.5", 1), ("1", 1), ("2000m", 2), ("2.5", 2)])
-def test_whole_cores_are_threads(cpu: str, threads: int) -> None:
-    assert Serving(**{**SETTINGS, "cpu": cpu}).threads == threads
 
 
 def test_addresses_come_from_the_section_and_credentials_from_secrets() -> None:
@@ -199,7 +201,6 @@ def test_addresses_come_from_the_section_and_credentials_from_secrets() -> None:
         assert values == {
             "MLFLOW_TRACKING_URI": "http://mlflow.kubeflow.svc:5000",
             "MLFLOW_S3_ENDPOINT_URL": "http://minio-service.kubeflow.svc:9000",
-            "OMP_NUM_THREADS": "2",
         }
         secrets = {
             one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one
@@ -221,7 +222,7 @@ def test_a_cluster_without_secrets_and_s3() -> None:
     for pod in pods("sinusoid-5shot", *overrides):
         (container,) = pod["containers"]
         names = [variable["name"] for variable in container["env"]]
-        assert names == ["MLFLOW_TRACKING_URI", "OMP_NUM_THREADS"]
+        assert names == ["MLFLOW_TRACKING_URI"]
         assert "imagePullSecrets" not in pod
 
 
