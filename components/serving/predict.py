@@ -1,6 +1,4 @@
 """python -m components.serving.predict MODEL --support birds/ --queries new/ --output out: adapt, predict."""
-# ruff: noqa: PLC0415  # options are parsed and files looked for before libraries are imported, and only
-# those that the model needs
 
 import argparse
 from collections.abc import Sequence

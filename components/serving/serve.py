@@ -1,5 +1,4 @@
 """python -m components.serving.serve MODEL [--port 8080]: a model over HTTP, on loopback."""
-# ruff: noqa: PLC0415  # options are parsed, and the port is taken, before libraries are imported
 
 import argparse
 import os
