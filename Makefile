@@ -27,7 +27,7 @@ DATASET ?= omniglot
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push test test-slow lint \
+.PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
   bench format data tune repro ui rollback lock clean
 
 LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -61,6 +61,10 @@ image: setup  ## Build the image of every step: REGISTRY=… IMAGE_BASE=…
 
 image-push: image  ## Build the image and push it: REGISTRY=…
 	@$(RUN) -m pipelines.image --push --base '$(IMAGE_BASE)' --registry '$(REGISTRY)'
+
+image-serving: setup  ## Build the small image that serves models on the CPU: IMAGE=registry.example.org/team/metasgd-serving:1
+	@docker build --file docker/serving.Dockerfile --build-arg BASE='$(IMAGE_BASE)' --tag '$(IMAGE)' \
+	  --build-arg COMMIT="$$(git rev-parse HEAD)" --build-arg REFERENCE='$(IMAGE)' .
 
 test: setup-dev  ## Run the test suite
 	@$(RUN) -m pytest
