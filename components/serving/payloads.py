@@ -13,6 +13,7 @@ from torch import Tensor
 from metasgd.errors import InputError
 
 MOST_STEPS = 100
+KEY = 60  # characters of a key that a message shows
 LARGEST = torch.finfo(torch.float32).max
 
 Nested = Annotated[list[Any], Field(description="lists in lists of finite numbers")]
@@ -28,6 +29,17 @@ class Payload(BaseModel):
     """Nothing is converted, and nothing ignored: a wrong type or an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_known(cls, given: Any) -> Any:
+        """Before pydantic would find an error for each of a million unknown keys."""
+        if isinstance(given, dict):
+            known = [str(field.validation_alias or name) for name, field in cls.model_fields.items()]
+            for key in given:
+                if key not in known:
+                    raise ValueError(f"{key[:KEY]!r} is unknown; expected some of {', '.join(known)}")
+        return given
 
 
 class Query(Payload):
@@ -93,15 +105,18 @@ def _shape_of(value: object) -> str | None:
     return LISTED if isinstance(value, list) else None
 
 
+FIRST = Field(fail_fast=True)  # not an error for each of a million examples
 _BY_SHAPE = Discriminator(
     _shape_of, "shape", "Input should be a list of examples, or {x, ...}, or {observations, ...}"
 )
 Support = Annotated[
-    Annotated[list[Labelled], Tag(LISTED)] | Annotated[Points, Tag(POINTS)] | Annotated[Drawn, Tag(POLICY)],
+    Annotated[list[Labelled], FIRST, Tag(LISTED)]
+    | Annotated[Points, Tag(POINTS)]
+    | Annotated[Drawn, Tag(POLICY)],
     _BY_SHAPE,
 ]
 Queries = Annotated[
-    Annotated[list[Query], Tag(LISTED)]
+    Annotated[list[Query], FIRST, Tag(LISTED)]
     | Annotated[Places, Tag(POINTS)]
     | Annotated[Observations, Tag(POLICY)],
     _BY_SHAPE,
@@ -125,7 +140,7 @@ class TaskRequest(Payload):
 
 
 class TasksRequest(Payload):
-    tasks: Annotated[list[TaskRequest], Field(min_length=1)]
+    tasks: Annotated[list[TaskRequest], Field(min_length=1, fail_fast=True)]
     probabilities: Probabilities = False
 
 

@@ -30,6 +30,7 @@ from torch import Tensor
 from components.serving.models import OpenModel
 from components.serving.names import legible
 from components.serving.payloads import (
+    KEY,
     TAGS,
     ActionsResponse,
     AdaptRequest,
@@ -64,7 +65,6 @@ from metasgd.serving import AdaptedTask
 from metasgd.tasks import Examples
 
 LINE = 300  # characters of a message, at most
-KEY = 60  # and of a key in it
 # By the model's objective, what it is adapted on and asked for.
 SUPPORT = {
     "classification": (list, "a list of {class, picture or values}"),
@@ -83,8 +83,9 @@ class Limits:
     """most_tasks, most_bytes, seconds: of the adapted tasks that are kept.
 
     body: bytes of a request. support, queries: examples in a request, of all its tasks together.
-    tasks: in a request. requests: that are read or computed at once; threads: that compute.
-    patience: seconds until a request must have arrived.
+    tasks: in a request. requests: that are in memory at once, while others wait unread; JSON may take twenty
+        times its length there. threads: that compute.
+    patience: seconds until a request must have arrived, once its turn has come.
     """
 
     most_tasks: int = 256
@@ -94,7 +95,7 @@ class Limits:
     support: int = 1000
     queries: int = 1000
     tasks: int = 100
-    requests: int = 16
+    requests: int = 4
     threads: int = 2
     patience: float = 60
 
@@ -122,7 +123,7 @@ def create_app(model: OpenModel, limits: Limits, clock: Callable[[], float] = ti
     service = Service(
         model, limits, AdaptedTasks(limits.most_tasks, limits.most_bytes, limits.seconds, clock)
     )
-    wrong, unknown = _problems(400, 408, 413, 415, 422, 503), _problems(404)
+    wrong, unknown = _problems(400, 408, 413, 415, 422), _problems(404)
     app.post("/adapt", responses=wrong, response_model_exclude_none=True)(service.adapt)
     app.delete("/adapt/{id}", responses=unknown, status_code=204)(service.forget)
     app.post("/predict", responses=wrong, response_model_exclude_none=True)(service.predict_tasks)
@@ -353,20 +354,14 @@ class Bodies:
     """Between server and app: reads a POST request whole, within the limits, before it is looked at."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
-        self.app, self.limits, self.now = app, limits, 0
+        self.app, self.limits, self.turn = app, limits, asyncio.Semaphore(limits.requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
-        elif self.now >= self.limits.requests:
-            busy = f"{self.now} requests are in progress; expected another try in a while"
-            await _problem(503, busy)(scope, receive, send)
-        else:
-            self.now += 1
-            try:
-                await self._pass_on(scope, receive, send)
-            finally:
-                self.now -= 1
+            return
+        async with self.turn:
+            await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

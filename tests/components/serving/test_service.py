@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 import signal
 import socket
@@ -93,6 +92,12 @@ class Client:
         answer = self.post(path, body)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+
+def elsewhere(client: Client, path: str, body: Any) -> Any:
+    """The answer on a connection of its own."""
+    with requests.Session() as session:
+        return Client(client.address, session).ok(path, body)
 
 
 @contextmanager
@@ -189,7 +194,7 @@ def test_queries_one_by_one_and_together(client: Client) -> None:
 
 def test_tasks_in_one_request(client: Client) -> None:
     """Of unequal sizes and steps: each as if it were alone, and as by /adapt and /predict/{id}."""
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"support": support_of(ABC), "queries": queries_of(3)},
         {"support": support_of(["y", "x"], seed=3), "queries": queries_of(1), "steps": 3},
         {"support": support_of(["one", "two", "three"], seed=4)[:4], "queries": queries_of(7), "steps": 0},
@@ -348,6 +353,7 @@ def asked(**changes: Any) -> dict[str, Any]:
     return {"tasks": [{"support": support_of(ABC), "queries": queries_of(1)} | changes]}
 
 
+MANY = 1_000_000
 BOMB = base64.b64encode(png(8).replace(b"\0\0\0\x08\0\0\0\x08", b"\0\0\x7f\xff\0\0\x7f\xff")).decode()
 VALUES, SUPPORT = "support.2.values", "support.2"
 WRONG: dict[str, tuple[str, Any, int, str]] = {
@@ -381,12 +387,12 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "one class": ("/adapt", {"support": support_of(["a"])}, 422, "1 classes; expected 2 to 3"),
     "more classes": ("/adapt", {"support": support_of([*ABC, "d"])}, 422, "4 classes; expected 2 to 3"),
     "no support": ("/adapt", {}, 422, "support: Field required"),
-    "another key": ("/adapt", {**glyph(), "temperature": 1}, 422, "temperature: Extra inputs are not"),
-    "a long key": ("/adapt", {**glyph(), "x" * 10**6: 1}, 422, "x{60}: Extra inputs"),
-    "lines in a key": ("/adapt", {**glyph(), "a\n\r": 1}, 422, "a\ufffd\ufffd: Extra inputs"),
-    "odd key": ("/adapt", {**glyph(), "a\n\ud800": 1}, 422, "the body: .*unicode string"),
-    "another label": ("/adapt", glyph(label=1), 422, f"{SUPPORT}.label: Extra inputs are not"),
-    "class_": ("/adapt", glyph(class_="c"), 422, f"{SUPPORT}.class_: Extra inputs are not"),
+    "another key": ("/adapt", {**glyph(), "temperature": 1}, 422, "'temperature' is unknown; expected some"),
+    "a long key": ("/adapt", {**glyph(), "x" * 10**6: 1}, 422, "the body: 'x{60}' is unknown; expected some"),
+    "lines in a key": ("/adapt", {**glyph(), "a\n\r": 1}, 422, "the body: 'a.+n.+r' is unknown"),
+    "odd key": ("/adapt", {**glyph(), "a\n\ud800": 1}, 422, "the body: 'a.+ud800' is unknown"),
+    "another label": ("/adapt", glyph(label=1), 422, f"{SUPPORT}: 'label' is unknown; expected"),
+    "class_": ("/adapt", glyph(class_="c"), 422, f"{SUPPORT}: 'class_' is unknown"),
     "no class": ("/adapt", {"support": queries_of(2)}, 422, "support.0.class: Field required"),
     "class number": ("/adapt", glyph(**{"class": 3}), 422, f"{SUPPORT}.class: .*valid string"),
     "empty class": ("/adapt", glyph(**{"class": ""}), 422, f"{SUPPORT}.class: .*at least 1 character"),
@@ -410,6 +416,8 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "steps text": ("/adapt", {**glyph(), "steps": "1"}, 422, "steps: Input should be a valid integer"),
     "steps half": ("/adapt", {**glyph(), "steps": 0.5}, 422, "steps: Input should be a valid integer"),
     "steps true": ("/adapt", {**glyph(), "steps": True}, 422, "steps: Input should be a valid integer"),
+    "many unknown": ("/adapt", {f"{n}": 1 for n in range(MANY // 10)}, 422, "the body: '0' is unknown"),
+    "many empty": ("/adapt", {"support": [{}] * MANY}, 422, "support.0.class: Field required"),
     "many examples": ("/adapt", {"support": [{"class": "a", "picture": ""}] * 1001}, 422, "support: 1001 in"),
     "unknown id": ("/predict/abc", {"queries": queries_of(1)}, 404, "no adapted task has this id"),
     "odd id": ("/predict/%00%ff", {"queries": queries_of(1)}, 404, "no adapted task has this id"),
@@ -421,7 +429,7 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "many queries": ("/predict", {"tasks": [{"support": [], "queries": [{"picture": ""}] * 1001}]}, 422,
                      "queries: 1001 in one"),
     "no query": ("/predict", asked(queries=[]), 422, "tasks.0.queries holds no examples"),
-    "query class": ("/predict", asked(queries=support_of(["a"])), 422, "tasks.0.queries.0.class: Extra"),
+    "query class": ("/predict", asked(queries=support_of(["a"])), 422, "queries.0: 'class' is unknown"),
     "query shape": ("/predict", asked(queries=[{"values": [[]]}]), 422, "tasks.0.queries.0.values.0 has len"),
     "query above": ("/predict", asked(queries=[{"values": [[[9] * SIDE] * SIDE]}]), 422, "query pictures go"),
     "query points": ("/predict", asked(queries={"x": [[1]]}), 422, "tasks.0.queries: the model's tasks are"),
@@ -547,23 +555,21 @@ class Waiting(ServedModel):
 
 
 def test_health_is_answered_while_the_model_computes() -> None:
-    """And requests beyond the bound are sent away, not gathered in memory."""
+    """And other requests wait for their turn, unread."""
     model = curves_model()
-    waiting = Waiting(*(getattr(model.served, name) for name in ("learner", "meta")),
-                      threading.Event(), threading.Event())  # fmt: skip
+    learner, meta = model.served.learner, model.served.meta
+    waiting = Waiting(learner, meta, threading.Event(), threading.Event())
     body = {"support": {"x": [[1]], "y": [[1]]}}
     with (
         serving(replace(model, served=waiting), Limits(requests=1, threads=1)) as client,
-        requests.Session() as other,
         ThreadPoolExecutor() as pool,
     ):
-        answer = pool.submit(Client(client.address, other).post, "/adapt", body)
+        answers = [pool.submit(elsewhere, client, "/adapt", body) for _ in range(5)]
         assert waiting.begun.wait(60)
         assert client.get("/health").json() == {"status": "ok"}
-        require_line(client.post("/adapt", body), 503, "1 requests are in progress")
+        assert not any(answer.done() for answer in answers)
         waiting.go.set()
-        assert answer.result().status_code == 200
-        assert client.ok("/adapt", body)
+        assert all("id" in answer.result() for answer in answers)
 
 
 class Broken(ServedModel):
@@ -585,8 +591,8 @@ def test_requests_at_the_same_time_give_the_same_bits(client: Client) -> None:
         for seed in range(8)
     ]
     expected = [client.ok("/predict", task) for task in tasks]
-    with ThreadPoolExecutor(8) as pool, requests.Session() as session:
-        found = list(pool.map(lambda task: Client(client.address, session).ok("/predict", task), tasks))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda task: elsewhere(client, "/predict", task), tasks))
     assert found == expected
 
 
@@ -690,13 +696,12 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "components.serving.serve", *arguments]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    """It says where; another on its port ends with one line; a signal ends it cleanly."""
+def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
+    """It says where; another on its port ends with one line; SIGTERM, like Ctrl-C, is no error."""
     folder = served_checkpoint(tmp_path / "checkpoint")
     with subprocess.Popen(
-        command(str(folder), "--port", "0"), cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command(str(folder), "--port", "0"), cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -718,7 +723,7 @@ def test_the_command_serves_until_a_signal(tmp_path: Path, number: signal.Signal
                 second.stderr
                 == f"error: --port {found[2]} on 127.0.0.1: Address already in use; expected a free port\n"
             )
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (0, "ended\n", "")
 
