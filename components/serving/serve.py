@@ -1,6 +1,7 @@
 """python -m components.serving.serve MODEL [--port 8080]: a model over HTTP, on loopback."""
 
 import argparse
+import gc
 import os
 import socket
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1_000_000
 MOST_PORT = 65535
+YEAR = 365 * 24 * 60  # minutes
 GRACE = 10  # seconds that requests in progress have left once a signal has asked for the end
 
 
@@ -50,7 +52,9 @@ def _serve(options: argparse.Namespace, listener: socket.socket, stop: Stop) -> 
     which = f"{model.name} version {model.version}" if model.version else model.name
     address = _address(options.host, listener)
     print(f"{which}: {address}, described at {address}/docs; Ctrl-C ends it", flush=True)
+    gc.freeze()  # or lists in requests have the collector walk through all that the libraries hold
     uvicorn.Server(config).run(sockets=[listener])
+    gc.unfreeze()
     print("ended", flush=True)
 
 
@@ -80,9 +84,11 @@ def _address(host: str, listener: socket.socket) -> str:
 def _require_sense(options: argparse.Namespace) -> None:
     if not 0 <= options.port <= MOST_PORT:
         raise InputError(f"--port is {options.port}; expected 0 to {MOST_PORT}")
-    for name in ("most_tasks", "most_megabytes", "minutes"):
+    for name in ("most_tasks", "most_megabytes"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}; expected 1 or more")
+    if not 1 <= options.minutes <= YEAR:
+        raise InputError(f"--minutes is {options.minutes}; expected 1 to {YEAR}")
 
 
 def _parser() -> argparse.ArgumentParser:

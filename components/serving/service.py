@@ -114,6 +114,7 @@ def create_app(model: OpenModel, limits: Limits, clock: Callable[[], float] = ti
         description="Few-shot learning: adapt to a few labelled examples, then predict others.",
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.add_middleware(Bodies, limits=limits)
@@ -123,14 +124,18 @@ def create_app(model: OpenModel, limits: Limits, clock: Callable[[], float] = ti
     service = Service(
         model, limits, AdaptedTasks(limits.most_tasks, limits.most_bytes, limits.seconds, clock)
     )
-    wrong, unknown = _problems(400, 408, 413, 415, 422), _problems(404)
+    wrong, unknown = _problems(400, 408, 413, 415, 422), _problems(404, 422)
     app.post("/adapt", responses=wrong, response_model_exclude_none=True)(service.adapt)
     app.delete("/adapt/{id}", responses=unknown, status_code=204)(service.forget)
     app.post("/predict", responses=wrong, response_model_exclude_none=True)(service.predict_tasks)
     app.post("/predict/{id}", responses=wrong | unknown, response_model_exclude_none=True)(service.predict)
     app.get("/models")(service.models)
     app.get("/health")(health)
-    app.get("/docs", include_in_schema=False)(lambda: _page(app))
+
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return _page(app)
+
     return app
 
 
@@ -146,7 +151,7 @@ async def health() -> Health:
 
 @dataclass(frozen=True)
 class Service:
-    """The endpoints; FastAPI runs them in threads, so that others are answered while one computes."""
+    """The endpoints. FastAPI runs those without `async` in threads, so that others are answered meanwhile."""
 
     model: OpenModel
     limits: Limits
@@ -172,7 +177,7 @@ class Service:
         self._require_few("queries", _count(body.queries), self.limits.queries)
         return _answer(self.model, kept.task, kept.classes, body.queries, body.probabilities, "queries")
 
-    def forget(self, id: str) -> None:
+    async def forget(self, id: str) -> None:
         """Drop an adapted task before it expires."""
         if not self.kept.remove(id):
             raise _unknown()
@@ -189,7 +194,7 @@ class Service:
             answers.append(_answer(self.model, task, classes, asked.queries, body.probabilities, where))
         return TasksResponse(tasks=answers)
 
-    def models(self) -> ModelResponse:
+    async def models(self) -> ModelResponse:
         """The model that is served, and what it takes."""
         learner = self.model.served.learner
         classifier = learner.problem.objective == "classification"
@@ -262,13 +267,12 @@ def _trajectories(model: OpenModel, support: Drawn, where: str) -> Trajectories:
     """Those of one task, [1, trajectories, time, ...]."""
     problem = model.served.learner.problem
     first = support.rewards[0] if support.rewards else []
-    size = (len(support.rewards), len(first) if isinstance(first, list) else 0)
-    return Trajectories(
-        numbers(support.observations, (*size, *problem.input_shape), f"{where}.observations").unsqueeze(0),
-        numbers(support.actions, (*size, problem.outputs), f"{where}.actions").unsqueeze(0),
-        numbers(support.rewards, size, f"{where}.rewards").unsqueeze(0),
-        truths(support.alive, size, f"{where}.alive").unsqueeze(0),
-    )
+    size = (len(support.rewards), len(first) if isinstance(first, list) else 1)
+    rewards = numbers(support.rewards, size, f"{where}.rewards")
+    seen = numbers(support.observations, (*size, *problem.input_shape), f"{where}.observations")
+    actions = numbers(support.actions, (*size, problem.outputs), f"{where}.actions")
+    alive = truths(support.alive, size, f"{where}.alive")
+    return Trajectories(*(part.unsqueeze(0) for part in (seen, actions, rewards, alive)))
 
 
 def _answer(
@@ -471,7 +475,7 @@ pre { background: #f4f4f4; padding: 0.5rem; overflow-x: auto }
 {% endif %}
 <ul>
 {% for status, answer in about.responses.items() %}
-<li>{{ status }} {{ answer.description }}: {{ links(answer) or "nothing" }}</li>
+<li>{{ status }} {{ answer.description }}: {{ links(answer) | trim or "nothing" }}</li>
 {% endfor %}
 </ul>
 {% endfor %}
