@@ -14,7 +14,7 @@ from components.serving.names import legible
 from metasgd.errors import InputError
 
 if TYPE_CHECKING:
-    from components.serving.service import Limits
+    from components.serving.bodies import Limits
 
 MEGABYTE = 1_000_000
 MOST_PORT = 65535
@@ -59,7 +59,7 @@ def _serve(options: argparse.Namespace, listener: socket.socket, stop: Stop) -> 
 
 
 def _limits(options: argparse.Namespace) -> "Limits":
-    from components.serving.service import Limits
+    from components.serving.bodies import Limits
 
     return Limits(options.most_tasks, options.most_megabytes * MEGABYTE, options.minutes * 60)
 

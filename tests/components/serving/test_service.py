@@ -28,10 +28,11 @@ from components.config.code import ROOT
 from components.config.parsing import to_document
 from components.config.settings import TaskSettings
 from components.kinds.experiment import load_experiment
+from components.serving.bodies import Limits
 from components.serving.models import OpenModel
 from components.serving.preparation import prepared_picture
 from components.serving.served_model import AdaptingModel
-from components.serving.service import Limits, create_app
+from components.serving.service import create_app
 from components.serving.store import AdaptedTasks
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import save_checkpoint
