@@ -107,7 +107,7 @@ serve: setup  ## Serve a registered model over HTTP, on loopback: MODEL=glyphs-5
 WHICH = "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") $(if $(ALIAS),--alias "$(ALIAS)")
 
 deploy: setup  ## Render what serves a model on a cluster: MODEL=glyphs-5way-1shot OUTPUT=deploy [REGISTRY= IMAGE= KFP_NAMESPACE=]
-	@$(RUN) -m pipelines.kubeflow.manifests --model "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") \
+	@$(RUN) -m pipelines.kubeflow.deploy --model "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") \
 	  $(if $(ALIAS),--alias "$(ALIAS)") $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') --base '$(IMAGE_BASE)' \
 	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') --output "$(or $(OUTPUT),deploy)" \
 	  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))

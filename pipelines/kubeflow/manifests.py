@@ -1,25 +1,18 @@
 """What serves a registered model on a cluster, as YAML for `kubectl apply`: by KServe, or without it.
 
-    python -m pipelines.kubeflow.manifests --model NAME [--version V | --alias A] --output deploy/
-
 Two files, of which a cluster takes one: a KServe InferenceService, or a Deployment with its Service. The pod
 is ours in both: KServe's own runtime for MLflow's models does not install what a model requires.
 """
 
-import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from components.console.command import run_command
 from metasgd.errors import InputError
 from metasgd.files import write_atomically
-from pipelines.image import BASE, reference
-from pipelines.kubeflow.check import require_reference
-from pipelines.kubeflow.cluster import Cluster, load_cluster
+from pipelines.kubeflow.cluster import Cluster
 from pipelines.kubeflow.serving import Served, Serving
 from pipelines.kubeflow.serving_pod import Manifest, serving_pod
 from pipelines.pods import COMPONENT, PART_OF
@@ -131,48 +124,3 @@ def write(manifests: Manifests, output: Path) -> Path:
     for name, text in manifests.files().items():
         write_atomically(folder / name, text.encode())
     return folder
-
-
-def main() -> None:
-    options = _parser().parse_args()
-    _require_cluster_alone(options.overrides)
-    cluster = load_cluster(options.overrides)
-    image = options.image or reference(options.registry, options.base or BASE)
-    require_reference(image)
-    served = Served(options.model, options.version, options.alias, image, options.namespace)
-    folder = write(Manifests(served, cluster, cluster.serving), options.output)
-    print(f"kubectl apply -f {folder}/kserve.yaml")
-    print(f"kubectl apply -f {folder}/deployment.yaml  # without KServe")
-
-
-def _require_cluster_alone(overrides: Sequence[str]) -> None:
-    for text in overrides:
-        if not text.startswith("kubeflow."):
-            raise InputError(f"SET {text!r}: takes no part in serving; expected a key of kubeflow")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.kubeflow.manifests", description="Render what serves a model on a cluster."
-    )
-    parser.add_argument("--model", required=True, help="a registered model; it has its experiment's name")
-    parser.add_argument("--version", help="one of its versions")
-    parser.add_argument("--alias", help="an alias of one; by default its champion")
-    parser.add_argument("--image", help="the pods' image; by default that of this commit")
-    parser.add_argument("--registry", default="", help="registry and path of this commit's image")
-    parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
-    parser.add_argument("--namespace", help="the namespace; by default that of kubectl")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override parameters, as in kubeflow.mlflow=https://mlflow.example.org",
-    )
-    parser.add_argument("--output", type=Path, default=Path("deploy"), help="the folder that is written to")
-    return parser
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -13,7 +13,7 @@ from components.config.parsing import from_document
 from components.console.command import run_command
 from components.serving.serve import _parser
 from metasgd.errors import InputError
-from pipelines.kubeflow import manifests as command
+from pipelines.kubeflow import deploy as command
 from pipelines.kubeflow.cluster import load_cluster
 from pipelines.kubeflow.manifests import Manifests
 from pipelines.kubeflow.serving import Served, Serving
