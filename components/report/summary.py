@@ -109,7 +109,7 @@ def table(rows: list[Row]) -> Table:
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     shown.add_column("experiment", no_wrap=True)
     shown.add_column("algorithm")
-    for column in ("before", "after one step\n± 95 % CI", "as served\n± 95 % CI", "tasks", "version"):
+    for column in ("before", "after one step\n± 95 % CI", "as served\n± 95 % CI", "version"):
         shown.add_column(column, justify="right", no_wrap=True)
     for row, previous in zip(rows, [None, *rows[:-1]], strict=True):
         first = previous is None or previous.experiment != row.experiment
@@ -126,7 +126,7 @@ def _cells(row: Row) -> list[Text]:
     served = score(row.served.mean, row.served.ci95, row.metric)
     version = f"★ {row.version}" if row.champion else row.version
     before = score(row.before.mean, None, row.metric)
-    return [Text(text) for text in (row.algorithm + seeds, before, after, served, f"{row.tasks}", version)]
+    return [Text(text) for text in (row.algorithm + seeds, before, after, served, version)]
 
 
 def _row(lane: Lane, seeds: list[Result]) -> Row:

@@ -107,6 +107,24 @@ def test_table_says_what_the_terminal_needs(write_lane: WriteLane) -> None:
         assert text in shown
 
 
+def test_the_table_fits_eighty_columns(write_lane: WriteLane) -> None:
+    """With whole names and whole scores, where few tasks make the intervals wide."""
+    accuracy = {"metric": "accuracy", "higher_is_better": True, "experiment": "glyphs-5way-1shot"}
+    steps = [{"step": step, "mean": 1.0, "ci95": 0.2549} for step in (0, 1)]
+    lane = [result("meta-sgd", 1, steps=steps, served=steps[1], **accuracy)]
+    folder, file = write_lane(
+        "lane", lane, decision([("meta-sgd", 1, "12")], experiment="glyphs-5way-1shot", champion_after="12")
+    )
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table(rows([folder], [file])))
+    (line,) = [line for line in captured.get().splitlines() if "glyphs" in line]
+    wide = "100.00 ± 25.49 %"
+    assert line.split("  ")[0].startswith("glyphs-5way-1shot meta-sgd")
+    assert line.count(wide) == 2
+    assert "★ 12" in line
+
+
 def test_wording() -> None:
     """Accuracies in per cent, errors to three decimals, returns to two, differences with their sign."""
     assert score(0.9531, 0.0026, "accuracy") == "95.31 ± 0.26 %"
