@@ -11,11 +11,15 @@ def add_lane_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", nargs="*", type=int, default=[], help="each algorithm is trained once per seed"
     )
+    add_overrides(parser, "train.iterations=2000 or sinusoid-5shot.train.rate=0.01")
+
+
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--set",
         dest="overrides",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="override parameters, as in train.iterations=2000 or sinusoid-5shot.train.rate=0.01",
+        help=f"override parameters, as in {example}",
     )

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pydantic
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter
 
+from components.plots.pages import page_environment
 from components.report.bars import groups
 from components.report.chapter import anchor, chapter
 from components.report.lanes import read_lanes
@@ -55,13 +55,7 @@ def report(
 
 
 def _render(template: str, context: Mapping[str, object]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(__file__)
     environment.filters.update(score=score, duration=duration, anchor=anchor)
     return environment.get_template(template).render(context)
 

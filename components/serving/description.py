@@ -1,20 +1,17 @@
 """The page that describes the service, of its OpenAPI document; without scripts, so that it works offline."""
 
 import re
-from pathlib import Path
 
-import jinja2
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-    Path(__file__).with_suffix(".html.j2").read_text(encoding="utf-8")
-)
+from components.plots.pages import page_environment
 
 
 def page(app: FastAPI) -> HTMLResponse:
     """What /openapi.json says, to read."""
-    html = PAGE.render(app.openapi(), schemas=_schemas)
+    template = page_environment(__file__).get_template("description.html.j2")
+    html = template.render(app.openapi(), schemas=_schemas)
     return HTMLResponse(
         html, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
     )

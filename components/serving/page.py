@@ -4,15 +4,14 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
+from components.plots.pages import page_environment
 from components.serving.class_folders import Classes, Picture
 from components.serving.models import OpenModel
 from components.serving.names import legible
@@ -87,11 +86,5 @@ def _steps(model: OpenModel) -> str:
 
 
 def _render(context: dict[str, Any]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(__file__)
     return environment.get_template("predictions.html.j2").render(context)

@@ -5,11 +5,9 @@ or a file that KFP_TOKEN_FILE names.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from components.console.command import run_command
-from metasgd.errors import InputError
 from pipelines.options import add_lane_options
 
 ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
@@ -22,7 +20,7 @@ def main() -> None:
 
     from pipelines.image import BASE, reference
     from pipelines.kubeflow import submission as actions
-    from pipelines.kubeflow.cluster import load_cluster
+    from pipelines.kubeflow.cluster import load_cluster, require_cluster_alone
     from pipelines.lanes import resolve
 
     console = Console()
@@ -30,7 +28,7 @@ def main() -> None:
     cluster = load_cluster([*options.overrides, *uncached])
     target = actions.Target(options.host, options.namespace, options.check == "strict")
     if options.action == "runs":
-        _require_cluster_alone(options.overrides)
+        require_cluster_alone(options.overrides, "a list of runs")
         actions.list_runs(cluster, target, console)
         return
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
@@ -45,12 +43,6 @@ def main() -> None:
             actions.schedule(submission, target, console, options.cron)
         case "compile":
             actions.only_compile(submission, options.output)
-
-
-def _require_cluster_alone(overrides: Sequence[str]) -> None:
-    for text in overrides:
-        if not text.startswith("kubeflow."):
-            raise InputError(f"SET {text!r}: takes no part in a list of runs; expected a key of kubeflow")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -119,3 +119,10 @@ def load_cluster(overrides: Iterable[str] = (), params: Path = PARAMS_FILE) -> C
     if absent := [step for step in STEPS if step not in cluster.pods]:
         raise InputError(f"{params}: kubeflow.pods lacks {absent[0]}; expected every step")
     return cluster
+
+
+def require_cluster_alone(overrides: Iterable[str], what: str) -> None:
+    """Raises InputError for an override of an experiment, which takes no part in `what`."""
+    for text in overrides:
+        if not text.startswith("kubeflow."):
+            raise InputError(f"SET {text!r}: takes no part in {what}; expected a key of kubeflow")

@@ -4,11 +4,10 @@ What `make deploy` runs: it renders what serves a registered model on a cluster.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from components.console.command import run_command
-from metasgd.errors import InputError
+from pipelines.options import add_overrides
 
 
 def main() -> None:
@@ -16,11 +15,11 @@ def main() -> None:
 
     from pipelines.image import BASE, reference
     from pipelines.kubeflow.check import require_reference
-    from pipelines.kubeflow.cluster import load_cluster
+    from pipelines.kubeflow.cluster import load_cluster, require_cluster_alone
     from pipelines.kubeflow.manifests import Manifests, write
     from pipelines.kubeflow.serving import Served
 
-    _require_cluster_alone(options.overrides)
+    require_cluster_alone(options.overrides, "serving")
     cluster = load_cluster(options.overrides)
     image = options.image or reference(options.registry, options.base or BASE)
     require_reference(image)
@@ -28,12 +27,6 @@ def main() -> None:
     folder = write(Manifests(served, cluster, cluster.serving), options.output)
     print(f"kubectl apply -f {folder}/kserve.yaml")
     print(f"kubectl apply -f {folder}/deployment.yaml  # without KServe")
-
-
-def _require_cluster_alone(overrides: Sequence[str]) -> None:
-    for text in overrides:
-        if not text.startswith("kubeflow."):
-            raise InputError(f"SET {text!r}: takes no part in serving; expected a key of kubeflow")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,14 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--registry", default="", help="registry and path of this commit's image")
     parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
     parser.add_argument("--namespace", help="the namespace; by default that of kubectl")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override parameters, as in kubeflow.mlflow=https://mlflow.example.org",
-    )
+    add_overrides(parser, "kubeflow.mlflow=https://mlflow.example.org")
     parser.add_argument("--output", type=Path, default=Path("deploy"), help="the folder that is written to")
     return parser
 
