@@ -109,7 +109,7 @@ def _server(model: str) -> Iterator[psutil.Process]:
     try:
         while True:
             try:
-                requests.get(f"{URL}/health", timeout=5)
+                requests.get(f"{URL}/health", timeout=120)
                 break
             except requests.ConnectionError:
                 if process.poll() is not None:

@@ -2,8 +2,10 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import requests
 
 from components.config.code import ROOT
 from components.config.parsing import to_document
+from components.serving.serve import _listener
 from metasgd.checkpoint import save_checkpoint
 from tests.components.serving.service_client import ABC, Client, pictures_model, support_of
 
@@ -81,3 +84,9 @@ def test_a_wrong_command_ends_with_one_line(wrong: str) -> None:
     assert finished.returncode == 2
     assert finished.stderr.startswith(f"error: {message}")
     assert finished.stderr.count("\n") == 1
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """What the server listens on hands TCP_NODELAY to its connections."""
+    with closing(_listener("127.0.0.1", 0)) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
