@@ -105,10 +105,10 @@ def _over_seeds(
 
 
 def table(rows: list[Row]) -> Table:
-    """The rows for a terminal of 80 columns, the champion's version starred."""
+    """The rows, as a rule within 80 columns, the champion's version starred."""
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
-    shown.add_column("experiment", no_wrap=True)
-    shown.add_column("algorithm")
+    for column in ("experiment", "algorithm"):
+        shown.add_column(column, no_wrap=True)
     for column in ("before", "after one step\n± 95 % CI", "as served\n± 95 % CI", "version"):
         shown.add_column(column, justify="right", no_wrap=True)
     for row, previous in zip(rows, [None, *rows[:-1]], strict=True):

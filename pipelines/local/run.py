@@ -12,6 +12,7 @@ from rich.console import Console
 from components.component import LOCAL_IMAGE
 from components.config.environment import PARENT, PIPELINE_RUN
 from components.config.parsing import to_json
+from components.console.tables import print_whole
 from components.kinds.experiment import Experiment
 from components.report.step import read_summary
 from components.report.summary import table
@@ -59,6 +60,7 @@ def run_pipeline(
         chapters = run / lanes[-1]["report"] / "chapters"
         shutil.copy(chapters / REPORT, folder / REPORT)
         parent.log_folder(chapters, "report")
-    console.print(table(read_summary(chapters)))
-    console.print(f"{time.monotonic() - started:.0f} s. Report: {folder / REPORT}  Compare runs: make ui")
+    print_whole(console, table(read_summary(chapters)))
+    seconds = time.monotonic() - started
+    console.print(f"{seconds:.0f} s. Report: {folder / REPORT}  Compare runs: make ui", soft_wrap=True)
     return folder
