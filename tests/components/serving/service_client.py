@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ import torch
 import uvicorn
 from PIL import Image
 
+from components.config.parsing import to_document
 from components.config.settings import TaskSettings
 from components.kinds.experiment import load_experiment
 from components.serving.bodies import Limits
 from components.serving.models import OpenModel
 from components.serving.service import create_app
 from metasgd.adaptation import Learner, Problem
+from metasgd.checkpoint import save_checkpoint
 from metasgd.seeds import generator
 from metasgd.serving import ServedModel
 from tests.components.lane import PARAMS
@@ -49,6 +52,17 @@ def pictures_model(head: str = "per-class", **changes: Any) -> OpenModel:
     problem = Problem("classification", (1, SIDE, SIDE), 3)
     settings = learner_settings(**({"start": (0.5, 0.5)} | changes))
     return opened(Learner.build(problem, convnet_settings(head=head), settings), "glyphs-5way-1shot")
+
+
+def served_checkpoint(folder: Path) -> Path:
+    """Of pictures_model, which is the same at every call."""
+    model = pictures_model()
+    about = {
+        "training": {"algorithm": "meta-sgd", "seed": 1, "train": {}},
+        "tasks": to_document(model.tasks),
+    }
+    save_checkpoint(folder, model.served.learner, model.served.meta, about)
+    return folder
 
 
 def curves_model() -> OpenModel:

@@ -12,20 +12,8 @@ import pytest
 import requests
 
 from components.config.code import ROOT
-from components.config.parsing import to_document
 from components.serving.serve import _listener
-from metasgd.checkpoint import save_checkpoint
-from tests.components.serving.service_client import ABC, Client, pictures_model, support_of
-
-
-def served_checkpoint(folder: Path) -> Path:
-    model = pictures_model()
-    about = {
-        "training": {"algorithm": "meta-sgd", "seed": 1, "train": {}},
-        "tasks": to_document(model.tasks),
-    }
-    save_checkpoint(folder, model.served.learner, model.served.meta, about)
-    return folder
+from tests.components.serving.service_client import ABC, Client, served_checkpoint, support_of
 
 
 def command(*arguments: str) -> list[str]:
