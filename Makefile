@@ -30,50 +30,67 @@ PORT ?= 5000
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
   bench format data tune repro ui rollback lock clean
 
-LANES = $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
+# What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
+# is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
+# a flag with it, where it is given.
+GIVEN = EXPERIMENTS SEEDS SET RUNNER KFP_HOST KFP_NAMESPACE WAIT CHECK CACHE CRON REGISTRY IMAGE_BASE IMAGE DATASET \
+  DATA_SOURCE PORT MODEL VERSION ALIAS SUPPORT QUERIES OUTPUT GOAL SEED RATES WORKLOADS ROUNDS
+unexport $(GIVEN)
+define newline
+
+
+endef
+literal = '$(subst $(newline), ,$(subst ','\'',$(1)))'
+quoted = $(call literal,$(value $(1)))
+each = $(foreach one,$(value $(1)),$(call literal,$(one)))
+option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
+options = $(if $(value $(2)),$(1) $(call each,$(2)))
+
+LANES = $(call options,--experiments,EXPERIMENTS) $(call options,--seeds,SEEDS) $(call options,--set,SET)
+CLUSTER = --host $(call quoted,KFP_HOST) $(call option,--namespace,KFP_NAMESPACE) --base $(call quoted,IMAGE_BASE) \
+  $(call option,--image,IMAGE) $(call option,--registry,REGISTRY) $(call option,--check,CHECK) \
+  $(call option,--cache,CACHE)
+WHICH = $(call quoted,MODEL) $(call option,--version,VERSION) $(call option,--alias,ALIAS)
 
 help:  ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-pipeline-run: setup $(if $(filter docker,$(RUNNER)),$(if $(IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
-	@$(if $(KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(WAIT),--wait),\
-	  $(RUN) -m pipelines --runner '$(RUNNER)' --base '$(IMAGE_BASE)' $(if $(IMAGE),--image '$(IMAGE)')) $(LANES)
-
-CLUSTER = --host '$(KFP_HOST)' $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') \
-  --base '$(IMAGE_BASE)' $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') \
-  $(if $(CHECK),--check '$(CHECK)') $(if $(CACHE),--cache '$(CACHE)')
+pipeline-run: setup $(if $(filter docker,$(value RUNNER)),$(if $(value IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
+	@$(if $(value KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(value WAIT),--wait),\
+	  $(RUN) -m pipelines --runner $(call quoted,RUNNER) --base $(call quoted,IMAGE_BASE) \
+	  $(call option,--image,IMAGE)) $(LANES)
 
 pipeline-schedule: setup  ## Run experiments on Kubeflow again and again: CRON="0 0 3 * * *" KFP_HOST=https://…
-	@$(RUN) -m pipelines.kubeflow schedule $(CLUSTER) --cron '$(CRON)' $(LANES)
+	@$(RUN) -m pipelines.kubeflow schedule $(CLUSTER) --cron $(call quoted,CRON) $(LANES)
 
 pipeline-upload: setup  ## Keep the pipeline on Kubeflow as a version that its UI can start and compare: KFP_HOST=https://…
 	@$(RUN) -m pipelines.kubeflow upload $(CLUSTER) $(LANES)
 
 pipeline-runs: setup  ## List the last runs on Kubeflow, with state and address: KFP_HOST=https://…
-	@$(RUN) -m pipelines.kubeflow runs $(CLUSTER) $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
+	@$(RUN) -m pipelines.kubeflow runs $(CLUSTER) $(call options,--set,SET)
 
 pipeline-compile: setup  ## Write the pipeline for Kubeflow alone, to pipeline.yaml
 	@$(RUN) -m pipelines.kubeflow compile $(CLUSTER) $(LANES)
 
 image: setup  ## Build the image of every step: REGISTRY=… IMAGE_BASE=…
-	@$(RUN) -m pipelines.image --build --base '$(IMAGE_BASE)' $(if $(REGISTRY),--registry '$(REGISTRY)')
+	@$(RUN) -m pipelines.image --build --base $(call quoted,IMAGE_BASE) $(call option,--registry,REGISTRY)
 
 image-push: image  ## Build the image and push it: REGISTRY=…
-	@$(RUN) -m pipelines.image --push --base '$(IMAGE_BASE)' --registry '$(REGISTRY)'
+	@$(RUN) -m pipelines.image --push --base $(call quoted,IMAGE_BASE) --registry $(call quoted,REGISTRY)
 
 image-serving: setup  ## Build the small image that serves models on the CPU: IMAGE=registry.example.org/team/metasgd-serving:1
-	@docker build --file docker/serving.Dockerfile --build-arg BASE='$(IMAGE_BASE)' --tag '$(IMAGE)' \
-	  --build-arg COMMIT="$$(git rev-parse HEAD)" --build-arg REFERENCE='$(IMAGE)' .
+	@docker build --file docker/serving.Dockerfile --build-arg BASE=$(call quoted,IMAGE_BASE) \
+	  --tag $(call quoted,IMAGE) --build-arg REFERENCE=$(call quoted,IMAGE) \
+	  --build-arg COMMIT="$$(git rev-parse HEAD)" .
 
 test: setup-dev  ## Run the test suite
-	@$(RUN) -m pytest
+	@IMAGE_BASE=$(call quoted,IMAGE_BASE) $(RUN) -m pytest
 
 test-slow: setup-dev  ## Kill a training at random moments, twenty times
 	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/train/test_continuing.py -k killed
 
 bench: $(BENCH)/.installed  ## Time the meta-gradient against other libraries, into docs/performance.md: WORKLOADS="sine-4" ROUNDS=7
-	@$(BENCH)/bin/python -m benchmarks.engine $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(BENCH)/bin/python -m benchmarks.engine $(call options,--workloads,WORKLOADS) $(call option,--rounds,ROUNDS)
 
 lint: setup-dev  ## Check style and types
 	@$(RUN) -m ruff format --check .
@@ -85,35 +102,31 @@ format: setup-dev  ## Format the code
 	@$(RUN) -m ruff check --fix .
 
 data: setup  ## Put a data set in place: DATASET=omniglot|miniimagenet|NAME DATA_SOURCE=PATH
-	@$(RUN) -m components.datasets $(DATASET) $(if $(DATA_SOURCE),--source "$(DATA_SOURCE)")
+	@$(RUN) -m components.datasets $(call quoted,DATASET) $(call option,--source,DATA_SOURCE)
 
 tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
-	@$(RUN) -m pipelines.tune $(LANES) --rates $(RATES)
+	@$(RUN) -m pipelines.tune $(LANES) --rates $(call each,RATES)
 
 repro: setup  ## dvc repro, with this environment on the path
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc repro
 
 ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
-	@$(RUN) -m components.tracking.ui --port $(PORT)
+	@$(RUN) -m components.tracking.ui --port $(call quoted,PORT)
 
 predict: setup  ## Predict with a registered model: MODEL=glyphs-5way-1shot SUPPORT=my-classes QUERIES=unknown [OUTPUT= VERSION= ALIAS= GOAL= SEED=]
-	@$(RUN) -m components.serving.predict $(WHICH) $(if $(SUPPORT),--support "$(SUPPORT)") \
-	  $(if $(QUERIES),--queries "$(QUERIES)") $(if $(GOAL),--goal $(GOAL)) $(if $(SEED),--seed "$(SEED)") \
-	  --output "$(or $(OUTPUT),predictions)"
+	@$(RUN) -m components.serving.predict $(WHICH) $(call option,--support,SUPPORT) $(call option,--queries,QUERIES) \
+	  $(call options,--goal,GOAL) $(call option,--seed,SEED) --output $(if $(value OUTPUT),$(call quoted,OUTPUT),predictions)
 
 serve: setup  ## Serve a registered model over HTTP, on loopback: MODEL=glyphs-5way-1shot [PORT=8080 VERSION= ALIAS=]
-	@$(RUN) -m components.serving.serve $(WHICH) --port $(if $(filter file,$(origin PORT)),8080,$(PORT))
-
-WHICH = "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") $(if $(ALIAS),--alias "$(ALIAS)")
+	@$(RUN) -m components.serving.serve $(WHICH) --port $(if $(filter file,$(origin PORT)),8080,$(call quoted,PORT))
 
 deploy: setup  ## Render what serves a model on a cluster: MODEL=glyphs-5way-1shot OUTPUT=deploy [REGISTRY= IMAGE= KFP_NAMESPACE=]
-	@$(RUN) -m pipelines.kubeflow.deploy --model "$(MODEL)" $(if $(VERSION),--version "$(VERSION)") \
-	  $(if $(ALIAS),--alias "$(ALIAS)") $(if $(KFP_NAMESPACE),--namespace '$(KFP_NAMESPACE)') --base '$(IMAGE_BASE)' \
-	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(REGISTRY),--registry '$(REGISTRY)') --output "$(or $(OUTPUT),deploy)" \
-	  $(if $(SET),--set $(foreach override,$(SET),'$(override)'))
+	@$(RUN) -m pipelines.kubeflow.deploy --model $(WHICH) $(call option,--namespace,KFP_NAMESPACE) \
+	  --base $(call quoted,IMAGE_BASE) $(call option,--image,IMAGE) $(call option,--registry,REGISTRY) \
+	  --output $(if $(value OUTPUT),$(call quoted,OUTPUT),deploy) $(call options,--set,SET)
 
 rollback: setup  ## Move a champion back: MODEL=sinusoid-5shot [VERSION=1]
-	@$(RUN) -m components.tracking.rollback "$(MODEL)" $(if $(VERSION),--version "$(VERSION)")
+	@$(RUN) -m components.tracking.rollback $(call quoted,MODEL) $(call option,--version,VERSION)
 
 lock:  ## Lock the requirements anew, with hashes
 	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
