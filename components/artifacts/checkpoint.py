@@ -23,8 +23,8 @@ from components.config.settings import Training
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint, with_later_keys
 from metasgd.errors import InputError
-from metasgd.files import whole_folder
 from metasgd.loop import Outcome
+from metasgd.own_folder import own_folder
 
 CURVE = "curve.csv"
 # Keys of trainings, as checkpoints from before they had their present names spell them.
@@ -86,7 +86,7 @@ class Trained:
 
 def write_checkpoint(folder: Path, learner: Learner, outcome: Outcome, about: About, run: RunRecord) -> None:
     """Write the folder, whole or not at all."""
-    with whole_folder(folder) as place:
+    with own_folder(folder, "components.train") as place:
         save_checkpoint(place, learner, outcome.meta, to_document(about))
         _curve(outcome).to_csv(place / CURVE, index=False)
         write_run(place / RUN, replace(run, weights=_digest(place)))

@@ -1,6 +1,5 @@
 """Data sets put in place under data/ and datasets/: read, checked, written canonically, then moved there."""
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from torchvision.datasets import Omniglot
 from torchvision.datasets.utils import download_url
 
+from components.config.names import require_name
 from components.datasets import versioning
 from components.datasets.archives import archive_files, write_archive
 from components.datasets.decoding import decode
@@ -16,9 +16,9 @@ from components.datasets.miniimagenet import verify_miniimagenet
 from components.datasets.omniglot import ARCHIVES, drawing_names, omniglot_pictures
 from metasgd.errors import InputError
 from metasgd.files import put_in_place
+from metasgd.own_folder import require_only
 
 PIN = "data.dvc"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def make_data_set(name: str, source: Path | None, root: Path) -> str:
@@ -31,13 +31,13 @@ def make_data_set(name: str, source: Path | None, root: Path) -> str:
         InputError: nothing to read, other counts or pictures than expected, or data that differ from
             those pinned. What was in place before is then still there.
     """
-    if not NAME.fullmatch(name):
-        raise InputError(f"data set {name!r} cannot be a folder's name; expected letters, digits, . _ and -")
+    require_name(name, "data set")
     if name == "glyphs":
         raise InputError(
             "data set 'glyphs' is generated and needs no files; expected omniglot or one of your own"
         )
     source = source.expanduser() if source else None
+    _require_replaceable(name, source, root)
     if name == "omniglot":
         return _make_omniglot(source, root)
     if source is None:
@@ -83,6 +83,16 @@ def _make_folder(name: str, source: Path, root: Path) -> str:
     return (
         f"{folder}/{name}.zip holds {len(names)} pictures of {len(pictures)} classes, pinned by {folder}.dvc"
     )
+
+
+def _require_replaceable(name: str, source: Path | None, root: Path) -> None:
+    """The place may hold the archives of an earlier data set, and nothing else; the source lies elsewhere."""
+    place, archives = ("data/omniglot", ARCHIVES) if name == "omniglot" else (f"datasets/{name}", [name])
+    target = root / place
+    where = _omniglot_folder(source) if source and name == "omniglot" else source
+    if where is not None and target.resolve() in (where.resolve(), *where.resolve().parents):
+        raise InputError(f"{source}: is the place of data set {name!r}; expected your own copy, elsewhere")
+    require_only(target, {f"{archive}.zip" for archive in archives}, "`make data`")
 
 
 def _omniglot_folder(source: Path) -> Path:

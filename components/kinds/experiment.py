@@ -13,6 +13,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from components.config.document import DEFAULTS, PARAMS_FILE, Document, Override, merge, parse_override, read
+from components.config.names import require_name
 from components.config.parsing import STRICT, from_document
 from components.config.settings import Promotion, TaggedNetwork, TaggedTraining, Training
 from components.kinds.table import KINDS, TaggedTasks
@@ -78,6 +79,7 @@ def load_experiments(
 
 def _load(document: Document, name: str, overrides: Sequence[Override]) -> Experiment:
     where = f"{document.path}: {name}"
+    require_name(name, f"{document.path}: experiment")
     own, defaults = document.section(name), document.section(DEFAULTS)
     kind = own.get("kind")
     if not isinstance(kind, str) or kind not in defaults or kind not in KINDS:
@@ -97,6 +99,8 @@ def _load(document: Document, name: str, overrides: Sequence[Override]) -> Exper
 
 def _require_sense(experiment: Experiment, where: str) -> None:
     """What no single key can say about itself."""
+    for algorithm in experiment.algorithms:
+        require_name(algorithm, f"{where}: algorithm")
     for algorithm in experiment.compare:
         experiment.training(algorithm, seed=0)
     if len(set(experiment.compare)) < len(experiment.compare):

@@ -20,7 +20,7 @@ from components.report.lanes import read_lanes
 from components.report.summary import Row, lane_rows
 from components.report.wording import duration, score
 from metasgd.errors import InputError
-from metasgd.files import whole_folder
+from metasgd.own_folder import own_folder
 
 
 def report(
@@ -48,7 +48,7 @@ def report(
     files = {f"chapters/{anchor(name)}.html": text for name, text in chapters.items()}
     files["summary.json"] = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
     files["report.html"] = _render("page.html.j2", page)
-    with whole_folder(output) as folder:
+    with own_folder(output, "components.report") as folder:
         (folder / "chapters").mkdir()
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")

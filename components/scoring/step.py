@@ -21,7 +21,7 @@ from components.kinds.table import load_tasks
 from components.scoring.tracking import log_result, run_of
 from metasgd.configuration import ConvNetSettings, PolicySettings
 from metasgd.errors import InputError
-from metasgd.files import whole_folder
+from metasgd.own_folder import own_folder
 
 
 def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: Path) -> dict[str, float]:
@@ -35,7 +35,7 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
     if tasks.scored_by != step:
         raise InputError(f"{episodes}: {tasks.parameters.kind} tasks; expected step {tasks.scored_by}")
     lane = [load_trained(checkpoint, tasks.episodes.manifest.problem) for checkpoint in checkpoints]
-    with whole_folder(output) as folder:
+    with own_folder(output, f"components.{step}") as folder:
         (folder / "figures").mkdir()
         shown = tasks.draw_lane(lane, folder)
         runs = {trained.name: _score(trained, tasks, folder, shown) for trained in lane}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasgd.errors import InputError
-from metasgd.files import whole_folder
+from metasgd.own_folder import own_folder, require_own
 
 if TYPE_CHECKING:
     from components.serving.models import OpenModel  # with torch, which this file's first use does without
 
-TABLE, PAGE, FIGURE, MARK = "predictions.csv", "predictions.html", "predictions.svg", "predictions.json"
+TABLE, PAGE, FIGURE, ABOUT = "predictions.csv", "predictions.html", "predictions.svg", "predictions.json"
 WRITER = "components.serving.predict"
 # A path that can be no folder's: below a file, too long, or in a circle of links.
 IMPOSSIBLE = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
@@ -21,13 +21,12 @@ IMPOSSIBLE = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errn
 def require_free(output: Path) -> None:
     """Raises InputError for a place that holds anything but earlier predictions, or can hold none."""
     try:
-        taken = output.exists() or output.is_symlink()
         above = next(parent for parent in output.absolute().parents if parent.exists())
-        theirs = taken and (output.is_symlink() or not output.is_dir() or not _is_ours(output))
+        require_own(output, WRITER)
+    except InputError as error:
+        raise InputError(f"--output {error}") from None
     except OSError as error:
         raise _impossible(output, error) from None
-    if theirs:
-        raise InputError(f"--output {output}: holds what is no output of this command; expected a new folder")
     if not above.is_dir():
         raise InputError(f"--output {output}: {above} is a file; expected the place of a folder")
 
@@ -43,29 +42,17 @@ def write_output(
     """
     require_free(output)
     try:
-        with whole_folder(output) as folder:
+        with own_folder(output, WRITER) as folder:
             write(folder)
-            (folder / MARK).write_text(json.dumps({**_facts(model), **about}, indent=2) + "\n")
+            (folder / ABOUT).write_text(json.dumps({**_facts(model), **about}, indent=2) + "\n")
     except OSError as error:
         if error.errno not in IMPOSSIBLE:
             raise
         raise _impossible(output, error) from None
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether all that it holds was written here; a file that someone put beside it would be lost."""
-    if not {file.name for file in folder.iterdir()} <= {TABLE, PAGE, FIGURE, MARK}:
-        return False
-    try:
-        about = json.loads((folder / MARK).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(about, dict) and about.get("written_by") == WRITER
-
-
 def _facts(model: "OpenModel") -> dict[str, Any]:
     return {
-        "written_by": WRITER,
         "model": model.name,
         "version": model.version,
         "algorithm": model.algorithm,

@@ -24,6 +24,7 @@ from components.train.watcher import Watcher
 from metasgd.adaptation import Learner
 from metasgd.configuration import TrpoSettings
 from metasgd.loop import Outcome, TrainingDivergedError
+from metasgd.own_folder import require_own
 from metasgd.parallel import Workers, joined
 
 
@@ -69,6 +70,7 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
     Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
     Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
     """
+    require_own(output, "components.train")
     keep_compiled()
     if (count := processes(training.train)) > 1:
         launch(count, train, training, episodes, output, state)

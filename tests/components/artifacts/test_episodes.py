@@ -17,6 +17,7 @@ from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
 from components.train.identity import identity
 from metasgd.errors import InputError
+from metasgd.own_folder import MARK
 from tests.components.datasets.helpers import png, write_files
 from tests.components.lane import PARAMS, experiment
 
@@ -136,7 +137,9 @@ def test_the_same_seed_writes_the_same_bytes(
     one, two = written(make(), tmp_path / "one"), written(make(), tmp_path / "two")
     files = {path.name: path.read_bytes() for path in one.iterdir()}
     assert files == {path.name: path.read_bytes() for path in two.iterdir()}
-    assert set(files) == {MANIFEST, TASKS} | ({IMAGES, "contact-sheet.png"} if kind == "images" else set())
+    assert set(files) == {MARK, MANIFEST, TASKS} | (
+        {IMAGES, "contact-sheet.png"} if kind == "images" else set()
+    )
     other = written(make("tasks.seed=5"), tmp_path / "other")
     assert (other / TASKS).read_bytes() != files[TASKS]
 

@@ -114,14 +114,14 @@ def test_other_pictures_are_not_put_in_place(
         files = {name: png(9, 2, 2) for name, _ in omniglot_files(mirror / "omniglot") if archive in name}
         write_zip(tmp_path / "other" / f"{archive}.zip", files)
     monkeypatch.chdir(_clone(pinned, tmp_path))
-    write_files(Path("data/omniglot"), {"before.txt": b"before"})
+    write_files(Path("data/omniglot"), {"images_background.zip": b"before"})
     with pytest.raises(SystemExit) as stopped:
         run_command(lambda: main(["--source", str(tmp_path / "other")]))
     assert stopped.value.code == 2
     printed = capsys.readouterr().err
     assert printed.startswith("error: data/ would differ from what data.dvc pins")
     assert printed.count("\n") == 1
-    assert _contents(Path("data")) == {"omniglot/before.txt": b"before"}
+    assert _contents(Path("data")) == {"omniglot/images_background.zip": b"before"}
     assert not list(Path.cwd().glob(".data-*"))
 
 
@@ -164,9 +164,9 @@ def test_a_folder_of_ones_own_gets_its_own_pin(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("../birds", "birds", "'../birds' cannot be a folder's name; expected letters"),
-        ("a/b", "birds", "'a/b' cannot be a folder's name"),
-        ("..", "birds", "'..' cannot be a folder's name"),
+        ("../birds", "birds", "'../birds' cannot be a folder's and a model's name; expected up to"),
+        ("a/b", "birds", "'a/b' cannot be a folder's and"),
+        ("..", "birds", "'..' cannot be a folder's and"),
         ("birds", None, r"'birds' has no download; expected --source"),
         ("glyphs", None, "'glyphs' is generated"),
         ("birds", "nowhere", "nowhere is missing; expected a folder of class folders"),
@@ -184,6 +184,38 @@ def test_bad_requests_leave_nothing(tmp_path: Path, name: str, source: str | Non
         placement.make_data_set(name, tmp_path / source if source else None, root)
     assert [path for path in root.rglob("*") if path.is_file()] == []
     assert not (tmp_path / "datasets").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "there", "message"),
+    [
+        (
+            "own",
+            "datasets/own",
+            "datasets/own",
+            "datasets/own: is the place of data set 'own'; expected your own",
+        ),
+        ("own", "datasets/own/birds", "datasets/own/birds", "is the place of data set 'own'"),
+        ("omniglot", "data", "data/omniglot", "is the place of data set 'omniglot'"),
+        (
+            "own",
+            "birds",
+            "datasets/own",
+            r"datasets/own: holds a/0\.png and 8 more, not written by `make data`",
+        ),
+        ("omniglot", "birds", "data/omniglot", r"data/omniglot: holds a/0\.png and 8 more, not written by"),
+    ],
+)
+def test_what_others_put_into_the_place_stays(
+    tmp_path: Path, name: str, source: str, there: str, message: str
+) -> None:
+    """Pictures and notes in the data set's place are neither read from there nor replaced."""
+    write_files(tmp_path / there, BIRDS | {"labels.csv": b"mine"})
+    write_files(tmp_path / "birds", BIRDS)
+    before = _contents(tmp_path)
+    with pytest.raises(InputError, match=message):
+        placement.make_data_set(name, tmp_path / source, tmp_path)
+    assert _contents(tmp_path) == before
 
 
 def test_help_needs_no_torch() -> None:

@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+import yaml
 
 import metasgd.configuration
 from components.config import settings, sources
@@ -242,6 +243,37 @@ def test_files_that_are_no_parameters(tmp_path: Path, content: bytes) -> None:
     assert str(path) in refused(params=path)
     path.unlink()
     assert "no such file" in refused(params=path)
+
+
+WRONG_NAMES = [
+    "my/exp",
+    "it's",
+    "a:b",
+    "a b",
+    ".hidden",
+    "-flag",
+    "ends.",
+    "x" * 64,
+    "\u4f60\u597d",
+    "n\u00e9e",
+    "a\nb",
+]
+
+
+@pytest.mark.parametrize("name", WRONG_NAMES)
+def test_names_that_no_model_could_have(tmp_path: Path, name: str) -> None:
+    """Of experiments and of algorithms: folders, runs, labels and models bear them."""
+    document = yaml.safe_load(PARAMS.read_text())
+    document[name] = document["sinusoid-5shot"]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(document))
+    message = refused(name=name, params=path)
+    assert "experiment " in message
+    assert "cannot be a folder's and a model's name; expected up to 63 letters" in message
+    learner = document["defaults"]["sinusoid"]["algorithms"]["maml"]
+    document["sinusoid-5shot"] = {**document["sinusoid-5shot"], "algorithms": {name: learner}}
+    path.write_text(yaml.safe_dump(document))
+    assert "sinusoid-5shot: algorithm " in refused(name="sinusoid-5shot", params=path)
 
 
 def test_an_experiment_of_an_unknown_kind(tmp_path: Path) -> None:

@@ -91,9 +91,8 @@ WRONG_PICTURES: dict[str, tuple[Callable[[Path], object], Sequence[str], str]] =
     "broken queries": (broken_queries(7), (*S, *Q), "broken 4.png, ...; expected PNG or JPEG"),
     "newline": (text_file("support/a/\n.txt"), (*S, *Q), "a/\N{REPLACEMENT CHARACTER}.txt is no picture"),
     "version": (str, (*S, *Q, "--version", "1"), "is a checkpoint folder; expected no VERSION"),
-    "occupied": (text_file("out/notes.txt"), (*S, *Q), "--output out: holds what is no output of this"),
-    "empty output": (lambda f: (f / "out").mkdir(), (*S, *Q), "--output out: holds what is no output of"),
-    "a file": (text_file("out"), (*S, *Q), "--output out: holds what is no output of this"),
+    "occupied": (text_file("out/notes.txt"), (*S, *Q), "--output out: holds notes.txt, not written by"),
+    "a file": (text_file("out"), (*S, *Q), "--output out: is a file; expected the place of a folder"),
     "below a file": (text_file("f"), (*S, *Q, "--output", "f/out"), "/f is a file; expected the place"),
     "long output": (str, (*S, *Q, "--output", 999 * "x"), "File name too long; expected the place"),
     "rather long output": (str, (*S, *Q, "--output", 250 * "x"), "File name too long; expected the place"),
@@ -215,7 +214,7 @@ def test_predictions_replace_predictions_alone(tmp_path: Path, capsys: pytest.Ca
     assert len(table(output)) == 2
     about = json.loads((output / "predictions.json").read_text())
     assert about == {
-        "written_by": "components.serving.predict", "model": str(tmp_path / "model"), "version": None,
+        "model": str(tmp_path / "model"), "version": None,
         "algorithm": "meta-sgd", "seed": 7, "steps": 1, "support": 1, "queries": 2,
     }  # fmt: skip
     (output / "notes.txt").write_text("mine")

@@ -1,0 +1,114 @@
+"""Only what the program wrote is replaced: nothing that anybody else put into a folder is ever lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metasgd.errors import InputError
+from metasgd.own_folder import MARK, own_folder
+
+WRITER = "components.evaluate"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != MARK)
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
+
+
+def write(output: Path, text: str, writer: str = WRITER, name: str = "result") -> None:
+    with own_folder(output, writer) as folder:
+        (folder / "figures").mkdir()
+        (folder / "figures" / name).write_text(text)
+
+
+def test_what_it_wrote_is_replaced_whole(tmp_path: Path) -> None:
+    """Files that the new one lacks go; an empty folder and what desktops leave are in nobody's way."""
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / ".DS_Store").write_text("litter")
+    write(output, "old", name="another")
+    write(output, "new")
+    assert contents(tmp_path) == {"output/figures/result": "new"}
+
+
+def note_beside(output: Path) -> None:
+    (output / "thesis.txt").write_text("mine")
+
+
+def note_below(output: Path) -> None:
+    (output / "figures" / "thesis.txt").write_text("mine")
+
+
+def hidden_note(output: Path) -> None:
+    (output / ".thesis").write_text("mine")
+
+
+def link(output: Path) -> None:
+    (output / "thesis").symlink_to(output.parent)
+
+
+def broken_mark(output: Path) -> None:
+    (output / MARK).write_text("[")
+
+
+def foreign_mark(output: Path) -> None:
+    (output / MARK).write_text('{"written_by": 3, "files": "*"}')
+
+
+def no_mark(output: Path) -> None:
+    (output / MARK).unlink()
+
+
+@pytest.mark.parametrize(
+    "change", [note_beside, note_below, hidden_note, link, broken_mark, foreign_mark, no_mark]
+)
+def test_foreign_files_are_kept(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """And named, before anything is written."""
+    output = tmp_path / "output"
+    write(output, "old")
+    change(output)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=r"output: holds \S+, not written by components\.evaluate; expected"):
+        write(output, "new")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert contents(output)["figures/result"] == "old"
+
+
+def test_another_steps_output_is_kept(tmp_path: Path) -> None:
+    """A wrong --output does not cost a training."""
+    write(tmp_path / "output", "checkpoint", writer="components.train")
+    with pytest.raises(InputError, match=r"holds figures/result, not written by components\.evaluate"):
+        write(tmp_path / "output", "new")
+    assert contents(tmp_path) == {"output/figures/result": "checkpoint"}
+
+
+def test_files_that_come_meanwhile_are_kept(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+
+    def write_slowly() -> None:
+        with own_folder(output, WRITER) as folder:
+            (folder / "result").write_text("new")
+            output.mkdir()
+            note_beside(output)
+
+    with pytest.raises(InputError, match=r"holds thesis\.txt"):
+        write_slowly()
+    assert contents(tmp_path) == {"output/thesis.txt": "mine"}
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    """As to a larger disk: what it leads to is replaced."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "output").symlink_to("disk")
+    for text in ("old", "new"):
+        write(tmp_path / "output", text)
+    assert (tmp_path / "output").is_symlink()
+    assert contents(tmp_path / "disk") == {"figures/result": "new"}
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("mine")
+    with pytest.raises(InputError, match="is a file; expected the place of a folder"):
+        write(tmp_path / "output", "new")
+    assert contents(tmp_path) == {"output": "mine"}
