@@ -25,6 +25,7 @@ from components.train.step import train
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import DivergedError, InputError
+from metasgd.own_folder import MARK
 from metasgd.seeds import generator
 from metasgd.tasks import Examples
 from tests.components.lane import Lane, artifacts, experiment, read, run_of, store
@@ -62,7 +63,7 @@ def result(folder: Path, algorithm: str = "meta-sgd") -> Result:
 def test_the_results_folder(lane: Evaluated) -> None:
     """Per checkpoint a result, its per-task scores and pictures; one file of headline numbers."""
     names = {f"{name}-seed1{suffix}" for name in ALGORITHMS for suffix in (".json", ".parquet")}
-    assert {path.name for path in lane.results.iterdir()} == names | {METRICS, RUNS, "figures"}
+    assert {path.name for path in lane.results.iterdir()} == names | {MARK, METRICS, RUNS, "figures"}
     pictures = {path.name for path in (lane.results / "figures" / "meta-sgd-seed1").iterdir()}
     assert pictures == {"learning-curve.svg", "alpha.svg", "alpha.csv", "sine-fits.svg"}
     reference = {path.name for path in (lane.results / "figures" / "from-scratch-seed1").iterdir()}

@@ -28,6 +28,7 @@ from components.train.step import train
 from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import WEIGHTS, load_checkpoint
 from metasgd.errors import InputError
+from metasgd.own_folder import MARK
 from metasgd.policy_adaptation import adapt, unadapted
 from metasgd.rollouts import Trajectories
 from tests.components.lane import PARAMS, Lane, artifacts, experiment, run_of, store
@@ -99,6 +100,7 @@ def test_the_results_folder(lane: ControlLane) -> None:
     """Per checkpoint a result, its returns, pictures and trajectories; the lane's pictures beside them."""
     names = {f"{name}-seed1{suffix}" for name in ALGORITHMS for suffix in (".json", ".parquet")}
     assert {path.name for path in lane.results.iterdir()} == names | {
+        MARK,
         METRICS,
         RUNS,
         "figures",

@@ -18,6 +18,7 @@ from components.train.launch import processes
 from components.train.step import train
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
 from metasgd.errors import InputError
+from metasgd.own_folder import MARK
 from tests.components.lane import PARAMS, TINY, Lane, experiment, store
 from tests.metasgd.small import training_settings, trpo_settings
 
@@ -63,7 +64,7 @@ def test_train_starts_the_processes_itself(lane: Lane, capfd: pytest.CaptureFixt
     """train.processes=2 ends where one process does, to rounding, and writes one checkpoint and one curve."""
     output = lane.root / "checkpoints" / "two"
     train(experiment(*SHARED, "train.processes=2").training("meta-sgd", 1), lane.episodes, output)
-    assert {path.name for path in output.iterdir()} == {WEIGHTS, ABOUT, CURVE, RUN}
+    assert {path.name for path in output.iterdir()} == {MARK, WEIGHTS, ABOUT, CURVE, RUN}
     assert_close(output, lane.checkpoint())
     assert capfd.readouterr().out.count("|20|20|") == 1, "one process alone shows progress"
 

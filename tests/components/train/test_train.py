@@ -18,6 +18,7 @@ from components.train.step import train
 from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
 from metasgd.errors import DivergedError, InputError
+from metasgd.own_folder import MARK
 from tests.components.lane import Lane, artifacts, experiment, read, run_of, store
 
 
@@ -40,7 +41,7 @@ def client(lane: Lane) -> Iterator[MlflowClient]:
 def test_the_checkpoint_is_whole(lane: Lane) -> None:
     """Weights, description, curve and run id; nothing else, and nothing half-written beside them."""
     checkpoint = lane.checkpoint()
-    assert {path.name for path in checkpoint.iterdir()} == {WEIGHTS, ABOUT, CURVE, RUN}
+    assert {path.name for path in checkpoint.iterdir()} == {MARK, WEIGHTS, ABOUT, CURVE, RUN}
     assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
     learner, meta, about = load_checkpoint(checkpoint)
     assert learner.settings == lane.training().learner
