@@ -4,8 +4,10 @@ Archives are read in memory and never unpacked: a member's name is a label here,
 """
 
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from zlib import error as ZlibError
@@ -37,13 +39,19 @@ def archive_names(path: Path) -> list[str]:
     """The visible files of an archive, sorted.
 
     Raises:
-        InputError: a missing or damaged archive, or a member that is a link or climbs out.
+        InputError: a missing or damaged archive, or a member that is a link, climbs out or comes twice.
     """
     with _opened(path) as archive:
         members = archive.infolist()
     for member in members:
-        _require_safe(path, member)
+        require_safe_name(member.orig_filename, path)  # as stored: `filename` is cut at a null byte
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(
+                f"{path} holds {member.orig_filename!r}, a symbolic link; expected ordinary files"
+            )
     names = sorted(member.filename for member in members if not member.is_dir())
+    if twice := [name for name, following in pairwise(names) if name == following]:
+        raise InputError(f"{path} holds {twice[0]!r} twice; expected every name once")
     return [name for name in names if is_visible(name)]
 
 
@@ -99,10 +107,15 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-def _require_safe(path: Path, member: ZipInfo) -> None:
-    name = member.orig_filename  # as stored: `filename` is cut at a null byte
-    drive = ":" in name.split("/")[0]
-    if name.startswith("/") or ".." in name.split("/") or drive or "\\" in name or "\0" in name:
-        raise InputError(f"{path} holds {name!r}; expected relative names that stay inside the archive")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise InputError(f"{path} holds {name!r}, a symbolic link; expected ordinary files")
+def require_safe_name(name: str, origin: Path) -> None:
+    """Raises InputError for a name that an archive here may not hold: read or written, the rule is one.
+
+    It is relative, stays inside, and has no drive, no backslash, no control characters and only Unicode.
+    """
+    parts = name.split("/")
+    climbs = name.startswith("/") or ".." in parts or ":" in parts[0] or "\\" in name
+    if climbs or any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise InputError(
+            f"{origin} holds {name!r}; expected relative names that stay inside the archive, in Unicode, "
+            "without : and \\ and control characters"
+        )

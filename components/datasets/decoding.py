@@ -4,7 +4,8 @@ import hashlib
 import io
 import struct
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from PIL import Image, ImageOps
@@ -44,15 +45,22 @@ def decode(contents: bytes, name: str, channels: int, size: int, side: int | Non
 
 def _opened(contents: bytes, name: str) -> Image.Image:
     """The whole picture, upright, in eight bits. Nothing is taken from its name."""
+    with _decodable(contents, name):
+        picture = Image.open(io.BytesIO(contents), formats=FORMATS)
+    if picture.width * picture.height > MOST_PIXELS:
+        size = f"{picture.width}x{picture.height}"
+        raise InputError(f"{name} is {size} pixels; expected {MOST_PIXELS:,} in all at most")
+    with _decodable(contents, name):
+        picture.load()
+        return _eight_bit(ImageOps.exif_transpose(picture))
+
+
+@contextmanager
+def _decodable(contents: bytes, name: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(contents), formats=FORMATS)
-            if picture.width * picture.height > MOST_PIXELS:
-                size = f"{picture.width}x{picture.height}"
-                raise InputError(f"{name} is {size} pixels; expected {MOST_PIXELS:,} in all at most")
-            picture.load()
-            return _eight_bit(ImageOps.exif_transpose(picture))
+            yield
     # Pillow raises whatever its decoders meet.
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError, Warning) as error:
         raise InputError(f"{name} ({len(contents)} bytes) cannot be decoded; expected PNG or JPEG") from error

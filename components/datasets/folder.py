@@ -1,21 +1,19 @@
 """Any folder of class folders of pictures: a plain directory, or one zip archive of it.
 
-Folders train, val (or validation) and test at the top, each with class folders, are the splits;
+Folders train, val and test at the top, each with class folders, are the splits (components.datasets.layout);
 otherwise the classes are split by the source's shares and the seed.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
+from pathlib import Path
 
 from components.config.sources import ImageSource
-from components.datasets.archives import archive_files, archive_names, is_visible
-from components.datasets.class_images import SPLITS, ClassImages, join_for_final, split_classes
-from components.datasets.decoding import SUFFIXES, decode_pictures, is_picture
+from components.datasets.archives import archive_files, archive_names, is_visible, require_safe_name
+from components.datasets.class_images import ClassImages, join_for_final, split_classes
+from components.datasets.decoding import decode_pictures
+from components.datasets.layout import Groups, group_by_class, own_split
 from metasgd.errors import InputError
-
-SPLIT_FOLDERS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-Groups = dict[str, list[str]]
 
 
 def load_folder(source: ImageSource, seed: int) -> ClassImages:
@@ -26,10 +24,22 @@ def load_folder(source: ImageSource, seed: int) -> ClassImages:
     """
     path = Path(source.path).expanduser()
     pictures = class_pictures(path)
-    classes = own_split(list(pictures), path) or split_classes(list(pictures), source.split, seed)
-    classes = join_for_final(classes) if source.final else classes
+    classes = _split(list(pictures), source, seed, path)
     files = folder_files(path, sorted(name for names in pictures.values() for name in names))
     return decode_pictures(files, classes, pictures, str(path), source.channels, source.size)
+
+
+def _split(folders: list[str], source: ImageSource, seed: int, path: Path) -> Groups:
+    """The data set's own, or the source's shares of its classes; validation classes are never missing."""
+    classes = own_split(folders, str(path)) or split_classes(folders, source.split, seed)
+    if source.final:
+        return join_for_final(classes)
+    if not classes["validation"]:
+        train, validation, _ = source.split
+        share = validation / (train + validation)
+        taken = split_classes(classes["train"], (1 - share, share, 0.0), seed)
+        classes |= {"train": taken["train"], "validation": taken["validation"]}
+    return classes
 
 
 def class_pictures(path: Path) -> Groups:
@@ -38,74 +48,79 @@ def class_pictures(path: Path) -> Groups:
     Raises:
         InputError: nothing there, a picture outside the class folders, or anything else inside them.
     """
-    classes: Groups = defaultdict(list)
-    for name in folder_names(path):
-        folder = str(PurePosixPath(name).parent)
-        inside = folder != "."  # notes and lists may lie at the top, beside the class folders
-        if inside and not is_picture(name):
-            raise InputError(f"{path}/{name} is no picture; expected {', '.join(SUFFIXES)} in a class folder")
-        if is_picture(name) and not inside:
-            raise InputError(f"{path}/{name} lies outside the class folders; expected <class>/<picture>")
-        if inside:
-            classes[folder].append(name)
-    if not classes:
-        raise InputError(f"{path} holds no class folders; expected <class>/<picture>")
-    return dict(classes)
-
-
-def own_split(folders: list[str], path: Path) -> Groups | None:
-    """Split -> class folders, where the folders at the top are train, val and test; else None.
-
-    Raises:
-        InputError: another folder beside them, pictures without a class, or a class in two splits.
-    """
-    tops = {PurePosixPath(folder).parts[0] for folder in folders}
-    if not {"train", "test"} <= tops:
-        return None
-    if others := sorted(tops - set(SPLIT_FOLDERS)):
-        raise InputError(f"{path} holds {others[0]!r} beside train and test; expected train, val, test")
-    if bare := sorted(tops & set(folders)):
-        raise InputError(f"{path}/{bare[0]} holds pictures; expected {bare[0]}/<class>/<picture>")
-    repeated = Counter(folder.partition("/")[2] for folder in folders).most_common(1)[0]
-    if repeated[1] > 1:
-        raise InputError(f"{path} has class {repeated[0]!r} in {repeated[1]} splits; expected it in one")
-    classes: Groups = {split: [] for split in SPLITS}
-    for folder in folders:
-        classes[SPLIT_FOLDERS[folder.partition("/")[0]]].append(folder)
-    return classes
+    return group_by_class(folder_names(path), str(path))
 
 
 def folder_names(path: Path) -> list[str]:
-    """The visible files of a directory or an archive, relative to it, sorted.
+    """The visible files of a directory or an archive, relative to it, sorted; links are followed.
 
     Raises:
-        InputError: neither of them, or an empty folder.
+        InputError: neither of them, an empty folder, a link that leads nowhere or in a circle, what cannot
+            be read, and a name that an archive could not hold.
     """
     archive = _archive(path)
     if archive is not None:
         return archive_names(archive)
     if not path.is_dir():
         raise InputError(f"{path} is missing; expected a folder of class folders, or a zip archive of it")
-    found = [entry.relative_to(path).as_posix() for entry in path.rglob("*")]
-    names = sorted(name for name in found if is_visible(name))
-    parents = {str(PurePosixPath(name).parent) for name in names}
+    with _readable("a folder"):
+        names = sorted(_walk(path, "", (path.resolve(),)))
     for name in names:
-        if (path / name).is_dir() and name not in parents:
-            raise InputError(f"{path / name} is empty; expected pictures of one class")
-    return [name for name in names if (path / name).is_file()]
+        require_safe_name(name, path)
+    return names
+
+
+def _walk(folder: Path, below: str, above: tuple[Path, ...]) -> Iterator[str]:
+    """above: the folders that were walked through to get here, to see circles of links."""
+    entries = sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
+    if below and not entries:
+        raise InputError(f"{folder} is empty; expected pictures of one class")
+    for entry in entries:
+        if not entry.exists():
+            raise InputError(f"{entry} is a link that leads nowhere; expected a file or a folder")
+        if entry.is_dir():
+            if (real := entry.resolve()) in above:
+                raise InputError(f"{entry} is a link to a folder around it; expected a file or a folder")
+            yield from _walk(entry, f"{below}{entry.name}/", (*above, real))
+        elif entry.is_file():
+            yield f"{below}{entry.name}"
+        else:
+            raise InputError(f"{entry} is a pipe or a device; expected a file or a folder")
 
 
 def folder_files(path: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """(name, contents) of the named files of a directory or an archive, one at a time."""
     archive = _archive(path)
     if archive is not None:
-        return archive_files(archive, names)
-    return ((name, (path / name).read_bytes()) for name in names)
+        yield from archive_files(archive, names)
+        return
+    for name in names:
+        with _readable("a picture"):
+            contents = (path / name).read_bytes()
+        yield name, contents
+
+
+@contextmanager
+def _readable(expected: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}); expected {expected}") from None
 
 
 def _archive(path: Path) -> Path | None:
-    """The archive itself, or the one that `make data` writes: datasets/birds/birds.zip."""
+    """The archive itself, or the one that `make data` writes: datasets/birds/birds.zip.
+
+    Raises InputError where class folders lie beside that one: which of them is meant?
+    """
     if path.is_file():
         return path
     inside = path / f"{path.name}.zip"
-    return inside if inside.is_file() else None
+    if not inside.is_file():
+        return None
+    others = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and is_visible(entry.name))
+    if others:
+        raise InputError(
+            f"{path} holds {inside.name} and the folder {others[0]!r}; expected one or the other"
+        )
+    return inside

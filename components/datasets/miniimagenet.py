@@ -8,7 +8,8 @@ from pathlib import Path
 
 from components.config.sources import ImageSource
 from components.datasets.class_images import ClassImages
-from components.datasets.folder import class_pictures, load_folder, own_split
+from components.datasets.folder import class_pictures, load_folder
+from components.datasets.layout import own_split
 from metasgd.errors import InputError
 
 CLASSES = {"train": 64, "validation": 16, "test": 20}
@@ -32,7 +33,7 @@ def verify_miniimagenet(path: Path) -> None:
         InputError: a count that differs.
     """
     pictures = class_pictures(path)
-    classes = own_split(list(pictures), path)
+    classes = own_split(pictures, str(path))
     if classes is None:
         raise InputError(f"{path} lacks the folders train and test; expected train, val and test")
     for split, expected in CLASSES.items():

@@ -11,7 +11,8 @@ from components.config.names import require_name
 from components.datasets import versioning
 from components.datasets.archives import archive_files, write_archive
 from components.datasets.decoding import decode
-from components.datasets.folder import class_pictures, folder_files, own_split
+from components.datasets.folder import class_pictures, folder_files
+from components.datasets.layout import own_split
 from components.datasets.miniimagenet import verify_miniimagenet
 from components.datasets.omniglot import ARCHIVES, drawing_names, omniglot_pictures
 from metasgd.errors import InputError
@@ -73,7 +74,11 @@ def _make_folder(name: str, source: Path, root: Path) -> str:
         source = source / name if (source / name).is_dir() else source  # a mirror of several data sets
         verify_miniimagenet(source)
     pictures = class_pictures(source)
-    own_split(list(pictures), source)
+    own_split(pictures, str(source))
+    if len(pictures) == 1:
+        raise InputError(
+            f"{source} holds one class, {next(iter(pictures))!r}; expected 2 class folders or more"
+        )
     names = sorted(picture for files in pictures.values() for picture in files)
     folder = f"datasets/{name}"
     with tempfile.TemporaryDirectory(prefix=".data-", dir=root) as temporary:

@@ -40,13 +40,10 @@ def read_classes(path: Path, tasks: TaskSettings) -> Classes:
     if odd := [folder for folder in folders if legible(folder) != folder]:
         raise InputError(f"{path} has class {odd[0]!r}; expected names without control characters")
     names = sorted(name for pictures in folders.values() for name in pictures)
-    try:
-        pictures = {
-            name: Picture(legible(name), prepared_picture(contents, f"{path}/{name}", tasks))
-            for name, contents in folder_files(path, names)
-        }
-    except OSError as error:
-        raise InputError(f"{error.filename} cannot be read ({error.strerror}); expected a picture") from None
+    pictures = {
+        name: Picture(legible(name), prepared_picture(contents, f"{path}/{name}", tasks))
+        for name, contents in folder_files(path, names)
+    }
     return {folder: [pictures[name] for name in folders[folder]] for folder in sorted(folders)}
 
 

@@ -82,6 +82,15 @@ def test_symbolic_links_are_refused(tmp_path: Path) -> None:
         archive_names(path)
 
 
+def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    """Which of the two is meant?"""
+    path = _write(tmp_path / "a.zip")
+    with ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a/1.png", b"another")
+    with pytest.raises(InputError, match=r"a\.zip holds 'a/1\.png' twice; expected every name once"):
+        archive_names(path)
+
+
 def test_a_truncated_archive_is_named(tmp_path: Path) -> None:
     """Half a download is refused."""
     path = _write(tmp_path / "a.zip")

@@ -1,10 +1,14 @@
 """Any folder of class folders, plain or zipped, becomes classes and splits."""
 
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from components.datasets.placement import make_data_set
 from components.datasets.sources import load_pictures
 from metasgd.errors import InputError
 from tests.components.datasets.helpers import flat, image_source, jpeg, png, write_files, write_zip
@@ -62,6 +66,164 @@ def test_folders_named_as_splits_are_the_splits(tmp_path: Path) -> None:
     assert loaded.classes["train"] == ["train/train0", "train/train1"]
     assert loaded.classes["validation"] == ["val/val0", "val/val1"]
     assert loaded.classes["test"] == ["test/test0", "test/test1"]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("Train", "VAL", "Test"), ("training", "valid", "testing"), ("TRAIN", "Validation", "test")],
+)
+def test_folders_of_splits_have_other_names_too(tmp_path: Path, train: str, val: str, test: str) -> None:
+    """In any case; test classes are never trained on because of a capital letter."""
+    names = {"train": train, "val": val, "test": test}
+    files = {
+        f"{names[name.partition('/')[0]]}/{name.partition('/')[2]}": data for name, data in SPLIT.items()
+    }
+    loaded = load_pictures(image_source("folder", write_files(tmp_path, files)), 5)
+    assert loaded.classes == {
+        "train": [f"{train}/train0", f"{train}/train1"],
+        "validation": [f"{val}/val0", f"{val}/val1"],
+        "test": [f"{test}/test0", f"{test}/test1"],
+    }
+
+
+def test_without_val_some_training_classes_are_validation_classes(tmp_path: Path) -> None:
+    """By the seed and by the shares of train and validation; test classes stay those of the folder."""
+    classes = {"train": "abcdefghij", "test": "xyz"}
+    files = {f"{split}/{name}/1.png": png(9) for split, names in classes.items() for name in names}
+    source = image_source("folder", write_files(tmp_path, files), split=(0.6, 0.2, 0.2))
+    loaded = [load_pictures(source, seed).classes for seed in (1, 1, 2)]
+    assert loaded[0] == loaded[1] != loaded[2]
+    for found in loaded:
+        assert [len(found[split]) for split in ("train", "validation", "test")] == [8, 2, 3]
+        assert sorted(found["train"] + found["validation"]) == [f"train/{name}" for name in "abcdefghij"]
+        assert found["test"] == ["test/x", "test/y", "test/z"]
+    final = load_pictures(image_source("folder", tmp_path, split=(0.6, 0.2, 0.2), final=True), 1)
+    assert len(final.classes["train"]) == 10
+
+
+DEEP = "expected <class>/<picture>, or train/<class>/<picture> with the like of it in val and test"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a/@eaDir/0.png": png(1)}, f"a/@eaDir/0.png lies in a folder within a folder; {DEEP}"),
+        ({"more/a/0.png": png(1)}, f"more/a/0.png lies in a folder within a folder; {DEEP}"),
+        (
+            {f"train/{name}/0.png": png(1) for name in "xyz"},
+            f"3 files lie in folders within folders: train/x/0.png, train/y/0.png, train/z/0.png; {DEEP}",
+        ),
+    ],
+)
+def test_other_layouts_are_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    """What was expected is said; pooled, they would put one class into train and test."""
+    folder = write_files(tmp_path / "birds", BIRDS | files)
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_pictures(image_source("folder", folder), 1)
+
+
+def test_all_refused_files_are_said_at_once(tmp_path: Path) -> None:
+    """The first five by name, and how many there are."""
+    names = [f"a/{index}{suffix}" for index in range(4) for suffix in (".webp", ".tif")]
+    folder = write_files(tmp_path / "birds", BIRDS | dict.fromkeys(names, b"?"))
+    shown = ", ".join(sorted(names)[:5])
+    message = f"birds: 8 files are no pictures: {shown}, ...; expected .png, .jpg, .jpeg in a class folder"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_pictures(image_source("folder", folder), 1)
+    folder = write_files(tmp_path / "loose", BIRDS | {"1.png": png(1), "2.png": png(1)})
+    with pytest.raises(InputError, match=r"2 files lie outside the class folders: 1\.png, 2\.png; expected"):
+        load_pictures(image_source("folder", folder), 1)
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    """To pictures and to class folders, wherever they are: the data are the same as without links."""
+    elsewhere = write_files(tmp_path / "elsewhere", BIRDS)
+    folder = tmp_path / "birds"
+    folder.mkdir()
+    for name in "abcdefg":
+        (folder / name).symlink_to(elsewhere / name)
+    (folder / "h").mkdir()
+    for index in range(2):
+        (folder / "h" / f"{index}.png").symlink_to(elsewhere / "h" / f"{index}.png")
+    linked, plain = (load_pictures(image_source("folder", path), 1) for path in (folder, elsewhere))
+    assert linked.fingerprint == plain.fingerprint
+    assert torch.equal(linked.images, plain.images)
+
+
+def broken_picture(folder: Path) -> None:
+    (folder / "a" / "9.png").symlink_to("nowhere.png")
+
+
+def broken_class(folder: Path) -> None:
+    (folder / "z").symlink_to("nowhere")
+
+
+def circle(folder: Path) -> None:
+    (folder / "a" / "more").symlink_to("..")
+
+
+def pipe(folder: Path) -> None:
+    os.mkfifo(folder / "a" / "9.png")
+
+
+def backslash(folder: Path) -> None:
+    write_files(folder, {"a\\b/1.png": png(1)})
+
+
+def colon(folder: Path) -> None:
+    write_files(folder, {"a:b/1.png": png(1)})
+
+
+def no_text(folder: Path) -> None:
+    write_files(folder, {os.fsdecode(b"\xff\xfe/1.png"): png(1)})
+
+
+def line_break(folder: Path) -> None:
+    write_files(folder, {"a\nb/1.png": png(1)})
+
+
+def archive_beside(folder: Path) -> None:
+    write_zip(folder / "birds.zip", BIRDS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (broken_picture, r"a/9\.png is a link that leads nowhere; expected a file or a folder"),
+        (broken_class, r"birds/z is a link that leads nowhere"),
+        (circle, r"a/more is a link to a folder around it"),
+        (pipe, r"a/9\.png is a pipe or a device"),
+        (backslash, r"holds 'a\\\\b/1\.png'; expected relative names"),
+        (colon, r"holds 'a:b/1\.png'; expected relative names"),
+        (no_text, r"holds '\\udcff\\udcfe/1\.png'; expected relative names .* in Unicode"),
+        (line_break, r"holds 'a\\nb/1\.png'; expected relative names"),
+        (archive_beside, r"holds birds\.zip and the folder 'a'; expected one or the other"),
+    ],
+)
+def test_what_no_archive_could_hold_is_refused_first(
+    tmp_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    """By reading and by `make data`, which writes nothing."""
+    folder = write_files(tmp_path / "birds", BIRDS)
+    change(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        load_pictures(image_source("folder", folder), 1)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "root").mkdir()
+    with pytest.raises(InputError, match=message):
+        make_data_set("birds", folder, tmp_path / "root")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_names_may_be_in_any_script(tmp_path: Path) -> None:
+    """Spaces, accents, emoji of several code points, quotes: what is written is read."""
+    names = ["a b", "caf\u00e9", "\U0001f469\u200d\U0001f52c", "it's", "\u9ce5"]
+    files = {f"{name}/{index}.png": png(9) for name in names for index in range(2)}
+    folder = write_files(tmp_path / "birds", files)
+    archive = write_zip(tmp_path / "birds.zip", files)
+    for path in (folder, archive):
+        loaded = load_pictures(image_source("folder", path), 1)
+        assert sorted(flat(loaded.classes)) == sorted(names)
 
 
 def test_final_joins_train_and_validation(tmp_path: Path) -> None:
@@ -122,7 +284,18 @@ def test_a_class_without_pictures_is_named(tmp_path: Path) -> None:
     [
         ({"more/a/1.png": png(1)}, "'more' beside train and test; expected train, val, test"),
         ({"train/1.png": png(1)}, "train holds pictures; expected train/<class>/<picture>"),
-        ({"test/train0/1.png": png(1)}, "class 'train0' in 2 splits; expected it in one"),
+        (
+            {"test/train0/1.png": png(1)},
+            "one class in 2 splits, 'train/train0' and 'test/train0'; expected it",
+        ),
+        ({"test/TRAIN0/1.png": png(1)}, "'train/train0' and 'test/TRAIN0'; expected it in one"),
+        ({"test/caf\u00e9/1.png": png(1), "val/cafe\u0301/1.png": png(1)}, "in 2 splits, 'val/cafe"),
+        (
+            {"test/test0/more/1.png": png(1)},
+            "test/test0/more holds pictures; expected test/<class>/<picture>",
+        ),
+        ({"validation/a/1.png": png(1)}, "holds 'val' and 'validation'; expected one folder of a split"),
+        ({"Test/a/1.png": png(1)}, "holds 'Test' and 'test'; expected one folder of a split"),
     ],
 )
 def test_muddled_splits_are_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:

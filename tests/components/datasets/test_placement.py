@@ -171,12 +171,14 @@ def test_a_folder_of_ones_own_gets_its_own_pin(tmp_path: Path) -> None:
         ("glyphs", None, "'glyphs' is generated"),
         ("birds", "nowhere", "nowhere is missing; expected a folder of class folders"),
         ("miniimagenet", "birds", "lacks the folders train and test"),
+        ("birds", "one", r"one holds one class, 'a'; expected 2 class folders or more"),
         ("birds", "broken", r"broken/a/0\.png \(30 bytes\) cannot be decoded"),
     ],
 )
 def test_bad_requests_leave_nothing(tmp_path: Path, name: str, source: str | None, message: str) -> None:
     """Every refusal says what was expected, and writes nothing."""
     write_files(tmp_path / "birds", BIRDS)
+    write_files(tmp_path / "one", {"a/0.png": png(1)})
     write_files(tmp_path / "broken", BIRDS | {"a/0.png": png(1)[:30]})
     root = tmp_path / "repository"
     root.mkdir()

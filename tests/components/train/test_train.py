@@ -83,7 +83,7 @@ def test_the_run_says_everything_that_was_chosen(lane: Lane, client: MlflowClien
     assert (tags["experiment"], tags["algorithm"], tags["seed"]) == ("sinusoid-5shot", "meta-sgd", "1")
     assert tags["data"] == read(lane.episodes / "manifest.json")["data"]
     assert (tags["device"], tags["compiled"]) == ("cpu", "False")
-    names = {f"checkpoint/{name}" for name in (WEIGHTS, ABOUT, CURVE, RUN)}
+    names = {f"checkpoint/{name}" for name in (MARK, WEIGHTS, ABOUT, CURVE, RUN)}
     assert artifacts(client, run.info.run_id) == names
 
 
