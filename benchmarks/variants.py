@@ -12,6 +12,7 @@ the first one, as served: the mean, its interval over tasks (averaged over seeds
 import argparse
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,10 +47,7 @@ def main() -> None:
 def values(text: str) -> list[str]:
     """`key=a,b` as the overrides key=a and key=b; the values are those of a YAML list."""
     key, listed = text.split("=", 1)
-    return [
-        f"{key}={yaml.safe_dump(value, default_flow_style=True).split(chr(10))[0]}"
-        for value in yaml.safe_load(f"[{listed}]")
-    ]
+    return [f"{key}={json.dumps(value)}" for value in yaml.safe_load(f"[{listed}]")]
 
 
 def measured(

@@ -18,6 +18,8 @@ from metasgd.files import whole_file
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip archive can hold
 FILE_MODE = 0o644
 UNIX = 3  # zip's number of the system whose permissions an entry carries
+# Unicode categories: control characters, bytes that are no text, line and paragraph separators.
+CONTROL = ("Cc", "Cs", "Zl", "Zp")
 LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")
 DAMAGE = (BadZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError, OSError)
 
@@ -114,7 +116,7 @@ def require_safe_name(name: str, origin: Path) -> None:
     """
     parts = name.split("/")
     climbs = name.startswith("/") or ".." in parts or ":" in parts[0] or "\\" in name
-    if climbs or any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+    if climbs or any(unicodedata.category(character) in CONTROL for character in name):
         raise InputError(
             f"{origin} holds {name!r}; expected relative names that stay inside the archive, in Unicode, "
             "without : and \\ and control characters"

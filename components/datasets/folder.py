@@ -7,6 +7,7 @@ otherwise the classes are split by the source's shares and the seed.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from components.config.sources import ImageSource
 from components.datasets.archives import archive_files, archive_names, is_visible, require_safe_name
@@ -34,8 +35,8 @@ def _split(folders: list[str], source: ImageSource, seed: int, path: Path) -> Gr
     classes = own_split(folders, str(path)) or split_classes(folders, source.split, seed)
     if source.final:
         return join_for_final(classes)
-    if not classes["validation"]:
-        train, validation, _ = source.split
+    train, validation, _ = source.split
+    if validation and not classes["validation"]:
         share = validation / (train + validation)
         taken = split_classes(classes["train"], (1 - share, share, 0.0), seed)
         classes |= {"train": taken["train"], "validation": taken["validation"]}
@@ -64,28 +65,33 @@ def folder_names(path: Path) -> list[str]:
     if not path.is_dir():
         raise InputError(f"{path} is missing; expected a folder of class folders, or a zip archive of it")
     with _readable("a folder"):
-        names = sorted(_walk(path, "", (path.resolve(),)))
-    for name in names:
-        require_safe_name(name, path)
-    return names
+        return sorted(_walk(path, "", (path.resolve(),)))
 
 
-def _walk(folder: Path, below: str, above: tuple[Path, ...]) -> Iterator[str]:
+def _walk(top: Path, below: str, above: tuple[Path, ...]) -> Iterator[str]:
     """above: the folders that were walked through to get here, to see circles of links."""
-    entries = sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
+    entries = sorted(entry for entry in (top / below).iterdir() if is_visible(entry.name))
     if below and not entries:
-        raise InputError(f"{folder} is empty; expected pictures of one class")
+        _refuse(top, below.rstrip("/"), "is empty; expected pictures of one class")
     for entry in entries:
+        name = f"{below}{entry.name}"
         if not entry.exists():
-            raise InputError(f"{entry} is a link that leads nowhere; expected a file or a folder")
+            _refuse(top, name, "is a link that leads nowhere; expected a file or a folder")
         if entry.is_dir():
             if (real := entry.resolve()) in above:
-                raise InputError(f"{entry} is a link to a folder around it; expected a file or a folder")
-            yield from _walk(entry, f"{below}{entry.name}/", (*above, real))
+                _refuse(top, name, "is a link to a folder around it; expected a file or a folder")
+            yield from _walk(top, f"{name}/", (*above, real))
         elif entry.is_file():
-            yield f"{below}{entry.name}"
+            require_safe_name(name, top)
+            yield name
         else:
-            raise InputError(f"{entry} is a pipe or a device; expected a file or a folder")
+            _refuse(top, name, "is a pipe or a device; expected a file or a folder")
+
+
+def _refuse(top: Path, name: str, words: str) -> NoReturn:
+    """A name that would break the line is what the line is about."""
+    require_safe_name(name, top)
+    raise InputError(f"{top / name} {words}")
 
 
 def folder_files(path: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:

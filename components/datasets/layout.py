@@ -80,7 +80,7 @@ def _require_disjoint(classes: Groups, origin: str) -> None:
     """Names that differ in case or in how their accents are written alone are one class's, too."""
     seen: dict[str, str] = {}
     for folder in (folder for split in SPLITS for folder in classes[split]):
-        key = unicodedata.normalize("NFKC", folder.partition("/")[2]).casefold()
+        key = unicodedata.normalize("NFC", folder.partition("/")[2]).casefold()
         if (first := seen.setdefault(key, folder)) != folder and _top(first) != _top(folder):
             raise InputError(
                 f"{origin} has one class in 2 splits, {first!r} and {folder!r}; expected it in one"

@@ -32,13 +32,11 @@ def read_classes(path: Path, tasks: TaskSettings) -> Classes:
 
     path: a folder of class folders, or a zip archive of it, as `components.datasets.folder` takes them.
     Raises InputError for a picture outside the class folders, anything else inside them, a class without
-    pictures, fewer than two classes, and names that no table could show.
+    pictures, fewer than two classes, and names with control characters, which no table could show.
     """
     folders = class_pictures(path)
     if len(folders) < 2:
         raise InputError(f"{path} holds one class, {next(iter(folders))!r}; expected 2 class folders or more")
-    if odd := [folder for folder in folders if legible(folder) != folder]:
-        raise InputError(f"{path} has class {odd[0]!r}; expected names without control characters")
     names = sorted(name for pictures in folders.values() for name in pictures)
     pictures = {
         name: Picture(legible(name), prepared_picture(contents, f"{path}/{name}", tasks))

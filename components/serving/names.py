@@ -2,12 +2,7 @@
 
 import unicodedata
 
-CONTROL = (
-    "Cc",
-    "Cs",
-    "Zl",
-    "Zp",
-)  # control characters, bytes that are no text, line and paragraph separators
+from components.datasets.archives import CONTROL
 
 
 def legible(text: str) -> str:

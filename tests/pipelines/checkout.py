@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import docker
 import pytest
+from docker.errors import DockerException
 
 ROOT = Path(__file__).parents[2]
 OURS = ("MLFLOW_", "METASGD_")  # a test's store is that of its checkout
@@ -37,6 +39,14 @@ def overrides(values: Sequence[str], lanes: Sequence[str], lane: int) -> list[st
     others = {name for number, name in enumerate(lanes) if number != lane}
     chosen = [value for value in values if value.split(".")[0] not in others]
     return [part for value in chosen for part in ("--set", value)]
+
+
+def require_engine() -> None:
+    """Skip where no container engine answers; or fail, in CI."""
+    try:
+        docker.from_env().close()
+    except DockerException:
+        unavailable("no container engine answers here")
 
 
 def unavailable(why: str) -> NoReturn:

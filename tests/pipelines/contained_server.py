@@ -1,7 +1,6 @@
 """A model served in a container, as the pods of `make deploy` run it, by a real engine."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -55,8 +54,3 @@ def _rights(context: dict[str, Any]) -> dict[str, Any]:
         "cap_drop": context["capabilities"]["drop"],
         "security_opt": ["no-new-privileges"],
     }
-
-
-def build_serving_image(root: Path, tag: str, base: str) -> subprocess.CompletedProcess[str]:
-    command = ["make", "-o", "setup", "image-serving", f"IMAGE={tag}", f"IMAGE_BASE={base}"]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -1,11 +1,11 @@
 """The small serving image, built and run by a real engine; without one these tests skip, but not in CI."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from pipelines.image import BASE
 from tests.components.serving.service_client import (
@@ -17,19 +17,18 @@ from tests.components.serving.service_client import (
     served_checkpoint,
     serving,
 )
-from tests.pipelines.checkout import ROOT, unavailable
-from tests.pipelines.contained_server import build_serving_image, contained_server
+from tests.pipelines.checkout import ROOT, require_engine, unavailable
+from tests.pipelines.contained_server import contained_server
 
 IMAGE = "metasgd-serving:tested"
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    try:
-        docker.from_env().close()
-    except DockerException:
-        unavailable("no container engine answers here")
-    built = build_serving_image(ROOT, IMAGE, os.environ.get("IMAGE_BASE", BASE))
+    require_engine()
+    base = os.environ.get("IMAGE_BASE", BASE)
+    command = ["make", "-o", "setup", "image-serving", f"IMAGE={IMAGE}", f"IMAGE_BASE={base}"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if built.returncode:
         unavailable(f"the image cannot be built: {built.stderr[-500:]}")
     return IMAGE

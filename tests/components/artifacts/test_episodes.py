@@ -11,59 +11,15 @@ from torch import Tensor
 
 from components.artifacts.episodes import IMAGES, MANIFEST, SETS, TASKS
 from components.config.settings import TaskSettings
-from components.kinds.experiment import load_experiment
 from components.kinds.kind import task_set
 from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
 from components.train.identity import identity
 from metasgd.errors import InputError
 from metasgd.own_folder import MARK
+from tests.components.artifacts.drawn import sine_tasks, written
 from tests.components.datasets.helpers import png, write_files
-from tests.components.lane import PARAMS, experiment
-
-CLASSES, PICTURES = 12, 6
-OVERRIDES = (
-    "tasks.source.name=folder",
-    "tasks.source.size=4",
-    "tasks.source.rotations=false",
-    "tasks.source.rotate_test=false",
-    "tasks.source.split=[0.5, 0.25, 0.25]",
-    "tasks.distribution={ways: 2, shots: 1, queries: 2}",
-    "tasks.stored={validation: 20, gate: 20, test: 20, test_shots: [2, 1], test_queries: 3}",
-)
-
-
-def shade(label: int, number: int) -> int:
-    """The grey of a picture says its class and its number."""
-    return 20 * label + number
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 class folders with 6 one-shade pictures each."""
-    names = [(label, number) for label in range(CLASSES) for number in range(PICTURES)]
-    files = {f"{chr(97 + label)}/{number}.png": png(shade(label, number)) for label, number in names}
-    return write_files(tmp_path_factory.mktemp("data") / "birds", files)
-
-
-@pytest.fixture(scope="module")
-def image_tasks(birds: Path) -> Callable[..., TaskSettings]:
-    """Parameters of episodes from that folder, with some keys changed."""
-
-    def make(*changes: str) -> TaskSettings:
-        overrides = [*OVERRIDES, f"tasks.source.path={birds}", *changes]
-        return load_experiment("glyphs-5way-1shot", overrides, PARAMS).tasks
-
-    return make
-
-
-def sine_tasks(*changes: str) -> TaskSettings:
-    return experiment(*changes).tasks
-
-
-def written(tasks: TaskSettings, folder: Path) -> Path:
-    preprocess(tasks, folder)
-    return folder
+from tests.components.lane import experiment
 
 
 def labels(x: Tensor) -> Tensor:
@@ -259,46 +215,6 @@ def test_training_classes_are_turned_on_their_own(
     assert plain.batch("test", 1).support_x.shape[1] == 7
     with pytest.raises(InputError, match="ways is 7; expected at most the 6 classes"):
         plain.distribution("train").sample(1, torch.Generator())
-
-
-def refused(folder: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        load_tasks(folder)
-    assert "\n" not in str(caught.value)
-    assert str(folder) in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"{}",
-        b'{"tasks": {"kind": "sinusoid"}}',
-        b'{"tasks": {"kind": "sounds"}}',
-        b'{"tasks": "\xff"}',
-    ],
-)
-def test_a_damaged_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Anything but a manifest in its place: one line that names the file."""
-    (written(sine_tasks(), tmp_path / "episodes") / MANIFEST).write_bytes(content)
-    assert MANIFEST in refused(tmp_path / "episodes")
-
-
-def test_missing_and_truncated_files_are_refused(
-    tmp_path: Path, image_tasks: Callable[..., TaskSettings]
-) -> None:
-    """No folder, no tasks, half the pictures: one line each, that names the file."""
-    assert "expected the output of the preprocess step" in refused(tmp_path / "nowhere")
-    folder = written(image_tasks(), tmp_path / "episodes")
-    whole = (folder / IMAGES).read_bytes()
-    (folder / IMAGES).write_bytes(whole[: len(whole) // 2])
-    assert IMAGES in refused(folder)
-    (folder / IMAGES).write_bytes(whole)
-    (folder / TASKS).unlink()
-    assert TASKS in refused(folder)
 
 
 def test_the_manifest_says_what_a_reader_needs(

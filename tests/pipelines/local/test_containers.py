@@ -11,12 +11,11 @@ from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import DockerException
 from safetensors.numpy import load_file
 
 from pipelines.image import BASE, reference
 from pipelines.local.containers import container_arguments
-from tests.pipelines.checkout import ROOT, make_checkout, overrides, run, unavailable
+from tests.pipelines.checkout import ROOT, make_checkout, overrides, require_engine, run, unavailable
 from tests.pipelines.local.test_run import PICTURES, SMALL, draw_pictures
 
 NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
@@ -27,10 +26,7 @@ SETTINGS = [*SMALL, *PICTURES, "glyphs-5way-1shot.tasks.source.path=datasets/pic
 @pytest.fixture(scope="session")
 def image() -> str:
     """The image of this tree, built by the project's own command."""
-    try:
-        docker.from_env().close()
-    except DockerException:
-        unavailable("no container engine answers here")
+    require_engine()
     base = os.environ.get("IMAGE_BASE")
     command = [sys.executable, "-m", "pipelines.image", "--build", *(["--base", base] if base else [])]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
