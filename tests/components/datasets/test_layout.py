@@ -52,6 +52,9 @@ def test_without_val_some_training_classes_are_validation_classes(tmp_path: Path
         assert found["test"] == ["test/x", "test/y", "test/z"]
     final = load_pictures(image_source("folder", tmp_path, split=(0.6, 0.2, 0.2), final=True), 1)
     assert len(final.classes["train"]) == 10
+    for shares in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)):  # no share of validation asks for none
+        found = load_pictures(image_source("folder", tmp_path, split=shares), 1).classes
+        assert (len(found["train"]), found["validation"]) == (10, [])
 
 
 DEEP = "expected <class>/<picture>, or train/<class>/<picture> with the like of it in val and test"
