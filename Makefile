@@ -46,9 +46,10 @@ each = $(foreach one,$(value $(1)),$(call literal,$(one)))
 option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
 options = $(if $(value $(2)),$(1) $(call each,$(2)))
 
-LANES = $(call options,--experiments,EXPERIMENTS) $(call options,--seeds,SEEDS) $(call options,--set,SET)
+LANES = $(call options,--experiments,EXPERIMENTS) $(call options,--seeds,SEEDS) $(call options,--set,SET) \
+  $(call option,--check,CHECK)
 CLUSTER = --host $(call quoted,KFP_HOST) $(call option,--namespace,KFP_NAMESPACE) --base $(call quoted,IMAGE_BASE) \
-  $(call option,--image,IMAGE) $(call option,--registry,REGISTRY) $(call option,--check,CHECK) \
+  $(call option,--image,IMAGE) $(call option,--registry,REGISTRY) \
   $(call option,--cache,CACHE)
 WHICH = $(call quoted,MODEL) $(call option,--version,VERSION) $(call option,--alias,ALIAS)
 

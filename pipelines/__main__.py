@@ -29,7 +29,7 @@ def main() -> None:
 
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     if options.runner == "local":
-        run_pipeline(experiments, seeds, Console())
+        run_pipeline(experiments, seeds, Console(), check=options.check)
         return
 
     from pipelines.image import BASE, reference
@@ -37,7 +37,7 @@ def main() -> None:
 
     image = options.image or reference(base=options.base or BASE)
     require_image(image)
-    run_pipeline(experiments, seeds, Console(), image)
+    run_pipeline(experiments, seeds, Console(), image, options.check)
 
 
 if __name__ == "__main__":

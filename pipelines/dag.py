@@ -36,17 +36,23 @@ def compile_pipeline(
     package: Path,
     pods: Pods = Pods(LOCAL_IMAGE),  # noqa: B008  # frozen
     pins: Mapping[str, str] | None = None,
+    check: str = "",
 ) -> None:
     """Write the pipeline of these lanes as YAML.
 
     pins: experiment -> the data that its pods download, as JSON (components.datasets.pinned), where the
         data are not at hand.
+    check: "strict", where what is odd about the data is an error.
     """
-    compiler.Compiler().compile(_pipeline(experiments, seeds, pods, pins or {}), str(package))
+    compiler.Compiler().compile(_pipeline(experiments, seeds, pods, pins or {}, check), str(package))
 
 
 def _pipeline(
-    experiments: Sequence[Experiment], seeds: Sequence[int], pods: Pods, pins: Mapping[str, str]
+    experiments: Sequence[Experiment],
+    seeds: Sequence[int],
+    pods: Pods,
+    pins: Mapping[str, str],
+    check: str,
 ) -> dsl.graph_component.GraphComponent:
     @dsl.pipeline(name=NAME, description=_description(experiments, seeds))  # type: ignore[untyped-decorator]
     def pipeline() -> None:
@@ -55,7 +61,8 @@ def _pipeline(
         with dsl.ExitHandler(ending, name="experiments"):
             earlier: dict[str, PipelineChannel] = {}
             for experiment in experiments:
-                last = _lane(experiment, seeds, pods, pins.get(experiment.name, ""), earlier)
+                source = {"pinned": pins.get(experiment.name, ""), "check": check}
+                last = _lane(experiment, seeds, pods, source, earlier)
                 earlier = {"earlier": last.outputs["chapters"]}
 
     return pipeline
@@ -71,15 +78,16 @@ def _lane(
     experiment: Experiment,
     seeds: Sequence[int],
     pods: Pods,
-    pinned: str,
+    source: Mapping[str, str],
     earlier: dict[str, PipelineChannel],
 ) -> dsl.PipelineTask:
+    """source: what preprocess is told besides the tasks. earlier: the chapters of the lane before."""
     name = experiment.name
 
     def named(task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
         return pods.fit(task, step).set_display_name(f"{name}: {step}")
 
-    episodes = named(preprocess(parameters=to_json(experiment.tasks), pinned=pinned), "preprocess")
+    episodes = named(preprocess(parameters=to_json(experiment.tasks), **source), "preprocess")
     trainings = [to_json(training) for training in experiment.trainings(seeds)]
     with dsl.ParallelFor(trainings, name=f"{name}-trainings") as parameters:
         trained = named(train(parameters=parameters, episodes=episodes.output), "train")

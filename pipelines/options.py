@@ -11,6 +11,9 @@ def add_lane_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", nargs="*", type=int, default=[], help="each algorithm is trained once per seed"
     )
+    parser.add_argument(
+        "--check", default="", choices=("", "strict"), help="strict: what is only a warning stops it, too"
+    )
     add_overrides(parser, "train.iterations=2000 or sinusoid-5shot.train.rate=0.01")
 
 

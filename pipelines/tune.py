@@ -26,7 +26,7 @@ def main() -> None:
     experiments, seeds = resolve(options.experiments, options.seeds or [1], options.overrides)
     for experiment in experiments:
         folder = options.output / experiment.name
-        preprocess(experiment.tasks, folder / "episodes")
+        preprocess(experiment.tasks, folder / "episodes", strict=options.check == "strict")
         for seed in seeds:
             training = experiment.training(options.algorithm, seed)
             scores, higher_is_better = tune(training, options.rates, folder / "episodes")

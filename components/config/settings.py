@@ -58,8 +58,10 @@ class TaskSettings:
         """What no single key can say about itself: "key is value; expected …"."""
         return None
 
-    def draw(self, folder: Path, pinned: "Pin | None" = None) -> None:
+    def draw(self, folder: Path, pinned: "Pin | None" = None) -> list[str]:
         """Draw the stored tasks, into an episodes folder (components.artifacts.episodes).
+
+        Returns what is odd about the data, in words.
 
         pinned: `files`, where they have to be downloaded first.
         Raises InputError for data that are missing or damaged, or cannot fill the tasks.

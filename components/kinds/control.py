@@ -45,7 +45,7 @@ class ControlTasks(TaskSettings):
     distribution: DynamicsSettings
     stored: StoredRollouts
 
-    def draw(self, folder: Path, pinned: "Pin | None" = None) -> None:
+    def draw(self, folder: Path, pinned: "Pin | None" = None) -> list[str]:
         dynamics, discount = build(self.distribution), self.distribution.discount
         shape = (dynamics.observations,)
         description = Description(
@@ -61,6 +61,7 @@ class ControlTasks(TaskSettings):
             for name in SETS
         }
         write_episodes(folder, description, self, stored)
+        return []
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from components.artifacts.episodes import SETS, Description, Episodes, write_epi
 from components.config.parsing import STRICT, from_document
 from components.config.settings import TaskSettings
 from components.config.sources import GENERATED, ImageSource
+from components.kinds.image_classes import few_sets_of_classes, require_enough
 from components.kinds.supervised import Supervised, draw_set
 from metasgd.adaptation import Problem
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
@@ -44,8 +45,9 @@ class ImageTasks(TaskSettings):
             return "train.select is 'best'; expected 'last', as tasks.source.final is true"
         return None
 
-    def draw(self, folder: Path, pinned: "Pin | None" = None) -> None:
+    def draw(self, folder: Path, pinned: "Pin | None" = None) -> list[str]:
         # Not at the top, as in `draw`: other steps need neither torchvision nor boto3.
+        from components.datasets.oddities import oddities
         from components.datasets.pinned import at_hand
         from components.datasets.sources import load_pictures
         from components.plots.contact_sheet import contact_sheet
@@ -53,12 +55,15 @@ class ImageTasks(TaskSettings):
 
         with at_hand(self.source, pinned) as source:
             pictures = load_pictures(source, self.seed)
+        require_enough(self, pictures)
+        odd = [*oddities(pictures), *few_sets_of_classes(self, pictures)]
         images = pictures.by_split()
         distributions = split_distributions(self, images)
         stored = {name: draw_set(distributions[name], self, name) for name in SETS}
-        write_episodes(folder, _description(self, pictures), self, stored, images)
+        write_episodes(folder, _description(self, pictures, odd), self, stored, images)
         sheet = _sheet(distributions["test"], stored["test"], self)
         save(contact_sheet(sheet.numpy(), self.stored.test_shots[0]), folder / SHEET)
+        return odd
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,12 @@ def split_distributions(tasks: ImageTasks, stored: Mapping[str, Tensor]) -> dict
     }
 
 
-def _description(tasks: ImageTasks, pictures: "ClassImages") -> Description:
+def _description(tasks: ImageTasks, pictures: "ClassImages", odd: Sequence[str]) -> Description:
     shape, outputs = tuple(pictures.images.shape[1:]), tasks.distribution.ways
     return Description(
         source=pictures.fingerprint,
         problem=Problem("classification", input_shape=shape, outputs=outputs),
-        notes=_notes(tasks, pictures),
+        notes=[*_notes(tasks, pictures), *(f"odd about the data: {line}" for line in odd)],
         classes={split: len(names) for split, names in pictures.classes.items()},
         images={split: sum(counts) for split, counts in pictures.counts.items()},
     )

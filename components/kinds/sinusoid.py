@@ -29,7 +29,7 @@ class SinusoidTasks(TaskSettings):
     kind: Literal["sinusoid"]
     distribution: SinusoidSettings
 
-    def draw(self, folder: Path, pinned: "Pin | None" = None) -> None:
+    def draw(self, folder: Path, pinned: "Pin | None" = None) -> list[str]:
         curves = Curves(self.distribution)
         description = Description(
             source="drawn from the distribution",
@@ -38,6 +38,7 @@ class SinusoidTasks(TaskSettings):
         )
         stored = {name: draw_set(curves, self, name) for name in SETS}
         write_episodes(folder, description, self, stored)
+        return []
 
 
 @dataclass(frozen=True)

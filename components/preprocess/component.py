@@ -6,12 +6,15 @@ from components.component import step_component
 
 
 @step_component
-def preprocess(parameters: str, episodes: Output[Dataset], pinned: str = ""):  # type: ignore[no-untyped-def]
+def preprocess(  # type: ignore[no-untyped-def]
+    parameters: str, episodes: Output[Dataset], pinned: str = "", check: str = ""
+):
     """Turn pictures or a distribution into episodes and stored tasks.
 
     Args:
         parameters: The experiment's tasks, as JSON.
         pinned: The data to download, as JSON; empty where the tasks are drawn or the data at hand.
+        check: "strict", where what is odd about the data is an error.
         episodes: Pictures and their classes, and the stored tasks of validation, gate and test.
     """
     from pathlib import Path
@@ -25,4 +28,4 @@ def preprocess(parameters: str, episodes: Output[Dataset], pinned: str = ""):  #
         from components.datasets.pinned import Pin
 
         pin = from_json(Pin, pinned, "pinned")
-    preprocess(from_json(TaggedTasks, parameters), Path(episodes.path), pin)
+    preprocess(from_json(TaggedTasks, parameters), Path(episodes.path), pin, check == "strict")

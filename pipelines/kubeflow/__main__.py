@@ -26,14 +26,14 @@ def main() -> None:
     console = Console()
     uncached = ["kubeflow.caching=false"] if options.cache == "off" else []
     cluster = load_cluster([*options.overrides, *uncached])
-    target = actions.Target(options.host, options.namespace, options.check == "strict")
+    target = actions.Target(options.host, options.namespace)
     if options.action == "runs":
         require_cluster_alone(options.overrides, "a list of runs")
         actions.list_runs(cluster, target, console)
         return
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     image = options.image or reference(options.registry, options.base or BASE)
-    submission = actions.Submission(experiments, seeds, cluster, image)
+    submission = actions.Submission(experiments, seeds, cluster, image, options.check)
     match options.action:
         case "submit":
             actions.submit(submission, target, console, options.wait)
@@ -56,9 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image", help="the pods' image; by default that of this commit")
     parser.add_argument("--registry", default="", help="registry and path of this commit's image")
     parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
-    parser.add_argument(
-        "--check", default="", choices=("", "strict"), help="strict: what is only a warning stops it, too"
-    )
     parser.add_argument("--cache", default="on", choices=("on", "off"), help="off: every step runs")
     parser.add_argument("--wait", action="store_true", help="submit: follow the run; exit with 1 if it fails")
     parser.add_argument(

@@ -28,12 +28,16 @@ from pipelines.pods import Pods
 
 @dataclass(frozen=True)
 class Submission:
-    """What is submitted: lanes and seeds, what they ask of the cluster, and the image's reference."""
+    """What is submitted: lanes and seeds, what they ask of the cluster, and the image's reference.
+
+    check: "strict", where a warning stops it, here or in the pods.
+    """
 
     experiments: Sequence[Experiment]
     seeds: Sequence[int]
     cluster: Cluster
     image: str
+    check: str = ""
 
     @property
     def name(self) -> str:
@@ -62,7 +66,8 @@ class Submission:
     def compile(self, package: Path) -> None:
         """Write the pipeline as YAML. Raises InputError where data are not pinned on S3."""
         pins = {name: to_json(pin) for name, pin in find_pins(self.experiments, Path()).items()}
-        compile_pipeline(self.experiments, self.seeds, package, Pods(self.image, self.cluster), pins)
+        pods = Pods(self.image, self.cluster)
+        compile_pipeline(self.experiments, self.seeds, package, pods, pins, self.check)
 
 
 def only_compile(submission: Submission, package: Path) -> None:
@@ -73,11 +78,10 @@ def only_compile(submission: Submission, package: Path) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """Where it goes. strict: a warning of the checks stops it."""
+    """Where it goes."""
 
     host: str
     namespace: str | None
-    strict: bool
 
     def connect(self) -> Kubeflow:
         return connect(endpoint(self.host, self.namespace, os.environ))
@@ -142,7 +146,7 @@ def _ready(submission: Submission, target: Target, console: Console) -> tuple[Ku
     require_reference(submission.image)
     risks = [kubeflow.endpoint.warning] if kubeflow.endpoint.warning else []
     for warning in [*risks, *check(submission.experiments, submission.cluster, Path())]:
-        if target.strict:
+        if submission.check == "strict":
             raise InputError(warning)
         _say(console, f"warning: {warning}")
     package = LOCAL / "kubeflow" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}.yaml"

@@ -29,11 +29,16 @@ REPORT = "report.html"
 
 
 def run_pipeline(
-    experiments: Sequence[Experiment], seeds: Sequence[int], console: Console, image: str | None = None
+    experiments: Sequence[Experiment],
+    seeds: Sequence[int],
+    console: Console,
+    image: str | None = None,
+    check: str = "",
 ) -> Path:
     """Run the lanes on this machine and print the table; returns the folder of the run.
 
     image: run the steps in containers of it, instead of this interpreter.
+    check: "strict", where what is odd about the data is an error.
     Raises InputError for bad input and StepFailedError where a step fails.
     """
     started = time.monotonic()
@@ -43,7 +48,7 @@ def run_pipeline(
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
     module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
-    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE))
+    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
     tags = {"experiments": " ".join(names), TAG: folder.name}
     with under_way(folder) as lock, open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
         end_lost_runs(parent.client)
