@@ -38,7 +38,12 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def archive_names(path: Path) -> list[str]:
-    """The visible files of an archive, sorted.
+    """The visible files of an archive, sorted. Raises InputError as `all_archive_names`."""
+    return [name for name in all_archive_names(path) if is_visible(name)]
+
+
+def all_archive_names(path: Path) -> list[str]:
+    """The files of an archive, hidden ones too, sorted.
 
     Raises:
         InputError: a missing or damaged archive, or a member that is a link, climbs out or comes twice.
@@ -54,7 +59,7 @@ def archive_names(path: Path) -> list[str]:
     names = sorted(member.filename for member in members if not member.is_dir())
     if twice := [name for name, following in pairwise(names) if name == following]:
         raise InputError(f"{path} holds {twice[0]!r} twice; expected every name once")
-    return [name for name in names if is_visible(name)]
+    return names
 
 
 def archive_files(path: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:

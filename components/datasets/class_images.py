@@ -20,12 +20,14 @@ class ClassImages:
     classes: split -> class names.
     counts: split -> pictures of each class, in the order of `classes`.
     fingerprint: SHA-256 of what the pictures came from, the same on every machine.
+    left_out: hidden folders whose pictures are not among them.
     """
 
     images: Tensor
     classes: dict[str, list[str]]
     counts: dict[str, list[int]]
     fingerprint: str
+    left_out: tuple[str, ...] = ()
 
     def by_split(self) -> dict[str, Tensor]:
         """ "<split>/images", and "<split>/sizes", int64 [classes]."""

@@ -6,13 +6,20 @@ otherwise the classes are split by the source's shares and the seed.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from components.config.sources import ImageSource
-from components.datasets.archives import archive_files, archive_names, is_visible, require_safe_name
+from components.datasets.archives import (
+    all_archive_names,
+    archive_files,
+    archive_names,
+    is_visible,
+    require_safe_name,
+)
 from components.datasets.class_images import ClassImages, join_for_final, split_classes
-from components.datasets.decoding import decode_pictures
+from components.datasets.decoding import decode_pictures, is_picture
 from components.datasets.layout import Groups, group_by_class, own_split
 from metasgd.errors import InputError
 
@@ -27,7 +34,8 @@ def load_folder(source: ImageSource, seed: int) -> ClassImages:
     pictures = class_pictures(path)
     classes = _split(list(pictures), source, seed, path)
     files = folder_files(path, sorted(name for names in pictures.values() for name in names))
-    return decode_pictures(files, classes, pictures, str(path), source.channels, source.size)
+    decoded = decode_pictures(files, classes, pictures, str(path), source.channels, source.size)
+    return replace(decoded, left_out=tuple(hidden_folders(path)))
 
 
 def _split(folders: list[str], source: ImageSource, seed: int, path: Path) -> Groups:
@@ -66,6 +74,24 @@ def folder_names(path: Path) -> list[str]:
         raise InputError(f"{path} is missing; expected a folder of class folders, or a zip archive of it")
     with _readable("a folder"):
         return sorted(_walk(path, "", (path.resolve(),)))
+
+
+def hidden_folders(path: Path) -> list[str]:
+    """Folders of a directory or an archive with pictures that are left out for the dot before its name."""
+    archive = _archive(path)
+    files = all_archive_names(archive) if archive else (_below(file, path) for file in path.rglob("*"))
+    return sorted({hidden for name in files if is_picture(name) and (hidden := _hidden_folder(name))})
+
+
+def _below(file: Path, top: Path) -> str:
+    return file.relative_to(top).as_posix()
+
+
+def _hidden_folder(name: str) -> str | None:
+    """The outermost hidden folder on the way to a file."""
+    parts = PurePosixPath(name).parts[:-1]
+    depth = next((depth for depth, part in enumerate(parts) if part.startswith(".")), None)
+    return None if depth is None else "/".join(parts[: depth + 1])
 
 
 def _walk(top: Path, below: str, above: tuple[Path, ...]) -> Iterator[str]:

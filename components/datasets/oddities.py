@@ -24,7 +24,7 @@ def oddities(pictures: ClassImages) -> list[str]:
     """In words, each with its number and first case: none, for most data.
 
     Flat pictures; the same picture in training (or validation) and test classes, in two classes, or twice in
-    one; classes that are nearly empty. Pictures are compared as they were decoded.
+    one; classes that are nearly empty; hidden folders. Pictures are compared as they were decoded.
     """
     places = [
         _Place(split, label)
@@ -35,7 +35,7 @@ def oddities(pictures: ClassImages) -> list[str]:
     flat = _flat(pictures.images)
     found = [_of_one_colour([place for place, is_flat in zip(places, flat, strict=True) if is_flat])]
     found += _repeated(_same(pictures.images, places, flat))
-    found.append(_nearly_empty(pictures))
+    found += [_nearly_empty(pictures), _hidden(pictures.left_out)]
     return [line for line in found if line]
 
 
@@ -97,6 +97,13 @@ def _nearly_empty(pictures: ClassImages) -> str:
     count, label = few[0]
     have = "class has" if len(few) == 1 else "classes have"
     return f"{len(few)} {have} less than a fifth of the usual {usual:g} pictures ({label!r} has {count})"
+
+
+def _hidden(folders: Sequence[str]) -> str:
+    if not folders:
+        return ""
+    are = "folder is" if len(folders) == 1 else "folders are"
+    return f"{len(folders)} hidden {are} left out ({folders[0]!r})"
 
 
 def _number(count: int) -> str:

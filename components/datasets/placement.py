@@ -11,7 +11,7 @@ from components.config.names import require_name
 from components.datasets import versioning
 from components.datasets.archives import archive_files, write_archive
 from components.datasets.decoding import decode
-from components.datasets.folder import class_pictures, folder_files
+from components.datasets.folder import class_pictures, folder_files, hidden_folders
 from components.datasets.layout import own_split
 from components.datasets.miniimagenet import verify_miniimagenet
 from components.datasets.omniglot import ARCHIVES, drawing_names, omniglot_pictures
@@ -85,8 +85,10 @@ def _make_folder(name: str, source: Path, root: Path) -> str:
         staged = Path(temporary) / name
         write_archive(staged / f"{name}.zip", _decodable(folder_files(source, names), source))
         put_in_place(staged, root / folder, lambda: versioning.add(root, folder))
+    hidden = ", ".join(hidden_folders(source))
     return (
         f"{folder}/{name}.zip holds {len(names)} pictures of {len(pictures)} classes, pinned by {folder}.dvc"
+        + (f"; hidden folders are left out: {hidden}" if hidden else "")
     )
 
 

@@ -44,7 +44,9 @@ def pull(root: Path, pin: str) -> None:
 
 def add(root: Path, folder: str) -> None:
     """Pin a folder as it is now. InputError with DVC's own line if that fails."""
-    _require(_dvc(root, "add", folder), f"dvc add {folder}", "a repository set up by `dvc init`")
+    without_git = "dvc config --local core.no_scm true" if (root / ".dvc").is_dir() else "dvc init --no-scm"
+    expected = f"a repository set up by `git init` and `dvc init`, or by `{without_git}` to do without git"
+    _require(_dvc(root, "add", folder), f"dvc add {folder}", expected)
 
 
 def pinned_hash(root: Path, pin: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.datasets.oddities import oddities
 from components.datasets.placement import make_data_set
 from components.datasets.sources import load_pictures
 from metasgd.errors import InputError
@@ -216,3 +217,14 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     """The message says what is expected there."""
     with pytest.raises(InputError, match=r"nowhere is missing; expected a folder of class folders"):
         load_pictures(image_source("folder", tmp_path / "nowhere"), 1)
+
+
+def test_hidden_folders_with_pictures_are_said(tmp_path: Path) -> None:
+    """A leftover of some program is no news; pictures that are left out are, in a folder or an archive."""
+    hidden = {".old/a/0.png": png(1), "a/.cache/0.png": png(2), ".git/config": b"", "b/.keep": b""}
+    folder = write_files(tmp_path / "birds", BIRDS | hidden)
+    archive = write_zip(tmp_path / "birds.zip", BIRDS | hidden)
+    for path in (folder, archive):
+        pictures = load_pictures(image_source("folder", path), 1)
+        assert pictures.left_out == (".old", "a/.cache")
+        assert "2 hidden folders are left out ('.old')" in oddities(pictures)

@@ -159,6 +159,30 @@ def test_a_folder_of_ones_own_gets_its_own_pin(tmp_path: Path) -> None:
     placement.make_data_set("birds", write_zip(tmp_path / "b.zip", dict(reversed(BIRDS.items()))), root)
     assert (root / "datasets" / "birds" / "birds.zip").read_bytes() == written
     assert (root / "datasets" / "birds.dvc").read_text() == pin
+    # Its archive has no hidden folders any more, so nobody could say it later.
+    write_files(folder, {".old/a/0.png": png(1)})
+    assert placement.make_data_set("birds", folder, root) == f"{line}; hidden folders are left out: .old"
+    assert (root / "datasets" / "birds" / "birds.zip").read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        ({}, "`git init` and `dvc init`, or by `dvc init --no-scm` to do without git"),
+        ({".dvc/config": b""}, "or by `dvc config --local core.no_scm true` to do without git"),
+    ],
+)
+def test_without_git_the_line_says_what_helps(tmp_path: Path, files: dict[str, bytes], advice: str) -> None:
+    """An empty folder, and the project's files without their git; the advice works."""
+    root = write_files(tmp_path / "root", files | {"README.md": b""})
+    folder = write_files(tmp_path / "birds", BIRDS)
+    with pytest.raises(InputError) as caught:
+        placement.make_data_set("birds", folder, root)
+    assert str(caught.value).endswith(advice)
+    assert not (root / "datasets" / "birds").exists()
+    command = str(caught.value).rpartition(" `")[2].partition("`")[0]
+    subprocess.run([sys.executable, "-m", *command.split()], cwd=root, check=True)
+    assert "pinned by" in placement.make_data_set("birds", folder, root)
 
 
 @pytest.mark.parametrize(
