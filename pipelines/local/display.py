@@ -10,9 +10,9 @@ from rich.progress import TaskID
 from components.console.progress import MARK, bars
 from components.kinds.experiment import Experiment
 from pipelines.dag import task_names
+from pipelines.local.output import STARTED
 
 NOTE = re.compile(r": (warning: |continues from )")  # what a training says besides its progress
-STARTED = re.compile(r"Executing task '([\w-]+)'")
 
 
 class Display:

@@ -4,6 +4,7 @@ kfp.local swaps log handlers and `print` while it runs, so it gets a process of 
 module's command); the launcher reads its lines.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -12,14 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.console.command import StepFailedError
 from metasgd.errors import InputError
 from pipelines.dag import NAME
-
-COLOUR = re.compile(r"\x1b\[\d+m")
-BAD_INPUT = re.compile(r"InputError|CheckpointError|TrainingDivergedError|S3\w*Error")
-FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
-FAILURE = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (.+)$")
+from pipelines.local.output import Output
 
 
 @contextmanager
@@ -56,28 +52,24 @@ def run_here(
     held: descriptors that the process inherits.
     Raises InputError or StepFailedError, with the failed step's own error and the place of the log.
     """
-    with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept:
+    output = Output()
+    with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept, _scratch() as scratch:
         command = [str(python), "-u", "-m", module, str(here / package), str(here / root)]
         with subprocess.Popen(
-            command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            pass_fds=held,
+            command, cwd=here, env={**os.environ, "TMPDIR": scratch}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=held,
         ) as process:  # fmt: skip
-            failure = None
             for line in process.stdout or []:
                 kept.write(line)
-                text = COLOUR.sub("", line).strip()
-                failure = failure or FAILURE.match(text)
-                show(text)
+                show(output.read(line))
         if process.returncode:
-            raise _failed(failure, log)
+            raise output.error(log)
     return max(root.glob(f"{NAME}-*"))
 
 
-def _failed(failure: re.Match[str] | None, log: Path) -> Exception:
-    kind, message = failure.groups() if failure else ("StepFailedError", "the pipeline failed")
-    if BAD_INPUT.fullmatch(kind) or FULL_DISK.search(message):
-        return InputError(f"{message} (log: {log})")
-    return StepFailedError(f"{kind}: {message} (log: {log})")
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for what kfp leaves behind: one of its own for every step."""
+    return tempfile.TemporaryDirectory(prefix="metasgd-", ignore_cleanup_errors=True)
 
 
 def require_outputs(run: Path, lanes: Sequence[Mapping[str, str]], trainings: Sequence[int]) -> None:

@@ -1,14 +1,21 @@
 """The local runner's guards: paths it cannot bear, and success it must not believe."""
 
+import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from kfp import compiler, dsl
 
 from components.console.command import StepFailedError
 from metasgd.errors import InputError
 from pipelines.dag import task_names
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here, safe_paths
+from pipelines.local.output import Output
+from tests.pipelines.checkout import ROOT
+
+FAILED = "Task 'train' finished with status FAILURE"
 
 
 def write_outputs(run: Path) -> None:
@@ -96,3 +103,65 @@ def test_other_failures_name_their_kind(tmp_path: Path, monkeypatch: pytest.Monk
     """A fault of the program is no bad input."""
     with pytest.raises(StepFailedError, match=r"^ZeroDivisionError: division by zero \(log: run\.log\)$"):
         run_lines(tmp_path, monkeypatch, "ZeroDivisionError: division by zero")
+
+
+@dsl.component(base_image="python:3.11", packages_to_install=None, install_kfp_package=False)
+def train(number: int) -> None:
+    """A step that a signal ends."""
+    import os  # noqa: PLC0415  # it runs alone
+
+    os.kill(os.getpid(), number)
+
+
+@dsl.component(base_image="python:3.11", packages_to_install=None, install_kfp_package=False)
+def finish() -> None:
+    """The last step, which follows a failure, too."""
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGKILL, "step train was killed by SIGKILL: out of memory, or by hand"),
+        (signal.SIGSEGV, "step train was killed by SIGSEGV"),
+        (signal.SIGTERM, "step train was killed by SIGTERM"),
+    ],
+)
+def test_a_step_that_a_signal_ended_is_named_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    """By kfp's local runner, which keeps no exit code; the temporary folders of its steps are gone."""
+
+    @dsl.pipeline(name="metasgd")
+    def pipeline() -> None:
+        with dsl.ExitHandler(finish(), name="experiments"):
+            train(number=int(number))
+
+    compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with pytest.raises(StepFailedError) as failed:
+        run_here(Path("pipeline.yaml"), Path("root"), Path("run.log"), lambda text: None)
+    assert str(failed.value) == f"{words} (log: run.log)"
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([FAILED], "step train ended without a word"),
+        (
+            ["sh: line 6: 4711 Segmentation fault (core dumped) python", FAILED],
+            "step train was killed by SIGSEGV",
+        ),
+        (["Killed", FAILED, "ValueError: no"], "ValueError: no"),
+        ([], "the pipeline failed"),
+    ],
+)  # fmt: skip
+def test_other_shells_and_silence(lines: list[str], words: str) -> None:
+    """Bash names the process with its signal, or replaces itself by it; an error says more than a signal."""
+    output = Output()
+    for line in [*lines, "RuntimeError: Pipeline 'metasgd' finished with status FAILURE. Inner task failed"]:
+        output.read(line)
+    assert str(output.error(Path("run.log"))) == f"{words} (log: run.log)"

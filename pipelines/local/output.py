@@ -1,0 +1,57 @@
+"""What kfp's local runner prints, read for what became of the steps."""
+
+import re
+import signal
+from pathlib import Path
+
+from components.console.command import StepFailedError
+from metasgd.errors import InputError
+
+COLOUR = re.compile(r"\x1b\[\d+m")
+STARTED = re.compile(r"Executing task '([\w-]+)'")
+BAD_INPUT = re.compile(r"InputError|CheckpointError|TrainingDivergedError|S3\w*Error")
+FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
+FAILED = re.compile(r"Task '([\w-]+)' finished with status FAILURE")
+# kfp's own error says no more than that a step failed.
+FAILURE = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (?!Pipeline '\w+' finished)(.+)$")
+# A step runs under a shell, which tells what signal ended it: kfp keeps no exit code.
+SIGNALS = {signal.strsignal(number) or number.name: number for number in signal.Signals}
+KILLED = re.compile(rf"(?:.*\d+ )?({'|'.join(map(re.escape, SIGNALS))})(?: \(core dumped\))?(?: |$)")
+WHY = {signal.SIGKILL: ": out of memory, or by hand"}
+
+
+class Output:
+    """Told every line; afterwards, `error` says why the run failed: what failed first.
+
+    failure: an error that a step raised. step: the one that failed. killed: the end of its process.
+    """
+
+    def __init__(self) -> None:
+        self.failure: re.Match[str] | None = None
+        self.step: re.Match[str] | None = None
+        self.killed: re.Match[str] | None = None
+
+    def read(self, line: str) -> str:
+        """The line as it is shown, without colours and indentation."""
+        text = COLOUR.sub("", line).strip()
+        self.failure = self.failure or FAILURE.match(text)
+        self.step = self.step or FAILED.search(text)
+        self.killed = self.killed or KILLED.match(text)
+        return text
+
+    def error(self, log: Path) -> Exception:
+        """InputError for what the user can mend; StepFailedError for all else."""
+        if self.failure is None:
+            return StepFailedError(f"{self._silent_end()} (log: {log})")
+        kind, message = self.failure.groups()
+        if BAD_INPUT.fullmatch(kind) or FULL_DISK.search(message):
+            return InputError(f"{message} (log: {log})")
+        return StepFailedError(f"{kind}: {message} (log: {log})")
+
+    def _silent_end(self) -> str:
+        if self.step is None:
+            return "the pipeline failed"
+        if self.killed is None:
+            return f"step {self.step[1]} ended without a word"
+        number = SIGNALS[self.killed[1]]
+        return f"step {self.step[1]} was killed by {number.name}{WHY.get(number, '')}"
