@@ -10,6 +10,7 @@ digest of its name.
 
 import argparse
 import hashlib
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -24,16 +25,38 @@ from metasgd.errors import InputError
 
 NAME = "metasgd-python"  # kfp's local runner warns about images without "python" in their name
 BASE = "python:3.11-slim-bookworm"
+# By the grammar of the distribution specification: [host[:port]/]path[:tag][@digest].
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-f:]+\])(?::\d+)?"
+REFERENCE = re.compile(
+    rf"(?=.{{1,500}}$)(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",
+    re.ASCII,
+)
 CONTENTS = (".dockerignore", "docker", "requirements-uv.txt", "metasgd", "components")
 
 
+def require_reference(image: str, given_as: str) -> None:
+    """Raises InputError for what no container engine takes for an image's name."""
+    if not REFERENCE.fullmatch(image):
+        raise InputError(
+            f"{given_as} is {image!r}; expected an image's reference, as registry.example.org/team/name:tag"
+        )
+
+
 def reference(registry: str = "", base: str = BASE, root: Path = Path()) -> str:
-    """The reference of the image of this tree on that base. Raises InputError outside of a git checkout."""
-    return f"{registry.rstrip('/')}/{NAME}:{_tag(root, base)}".lstrip("/")
+    """The reference of the image of this tree on that base.
+
+    Raises InputError outside of a git checkout, and for a registry and a base that are none.
+    """
+    require_reference(base, "IMAGE_BASE")
+    image = f"{registry.rstrip('/')}/{NAME}:{_tag(root, base)}".lstrip("/")
+    require_reference(image, "with REGISTRY, the image")
+    return image
 
 
 def has_image(image: str) -> bool:
     """Whether the container engine has it. Raises InputError where no engine answers."""
+    require_reference(image, "IMAGE")
     try:
         client = docker.from_env()
         client.ping()

@@ -19,6 +19,7 @@ from components.datasets.pinned import Pin, pin_file, remote_endpoint, require_p
 from components.kinds.experiment import Experiment
 from components.storage.s3 import S3CredentialsError, S3UnreachableError, client, has_object, parse
 from metasgd.errors import InputError
+from pipelines.image import require_reference as require_well_formed
 from pipelines.kubeflow.cluster import Cluster
 
 TIMEOUT = 10  # seconds
@@ -27,6 +28,7 @@ REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)
 
 def require_reference(image: str) -> None:
     """Kubeflow's cache keys on the image's reference, so it must not move."""
+    require_well_formed(image, "IMAGE")
     name, _, tag = image.rpartition("/")[2].partition(":")
     if not name or "/" not in image:
         raise InputError(

@@ -22,6 +22,7 @@ from kfp_server_api.exceptions import ApiException
 from components.console.messages import without_credentials
 from metasgd.errors import InputError
 
+NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # as Kubernetes has it
 TIMEOUT = (10, 30)  # seconds to connect, and to answer
 GIVEN_IN = "in KFP_TOKEN or in the file of KFP_TOKEN_FILE"
 ADVICE = {
@@ -63,6 +64,10 @@ def endpoint(host: str, namespace: str | None, environment: Mapping[str, str]) -
         )
     if parts.username or parts.password:
         raise InputError("KFP_HOST holds credentials; expected them in KFP_TOKEN or KFP_TOKEN_FILE")
+    if namespace and not NAMESPACE.fullmatch(namespace):
+        raise InputError(
+            f"KFP_NAMESPACE is {namespace!r}; expected up to 63 lower-case letters, digits and hyphens"
+        )
     return Endpoint(host.rstrip("/"), namespace or None, _token(environment))
 
 

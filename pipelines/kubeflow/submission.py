@@ -20,6 +20,7 @@ from pipelines.dag import NAME, compile_pipeline, task_names
 from pipelines.image import digest_of
 from pipelines.kubeflow.check import check, find_pins, require_reference
 from pipelines.kubeflow.cluster import Cluster
+from pipelines.kubeflow.cron import require_cron
 from pipelines.kubeflow.endpoint import endpoint
 from pipelines.kubeflow.follow import Lane, follow
 from pipelines.kubeflow.server import Kubeflow, Version, connect
@@ -121,8 +122,7 @@ def upload(submission: Submission, target: Target, console: Console) -> tuple[Ku
 
 def schedule(submission: Submission, target: Target, console: Console, cron: str) -> None:
     """Upload, and let Kubeflow run it again and again. Raises InputError before anything is scheduled."""
-    if not cron:
-        raise InputError('CRON is not set; expected six fields from seconds on, as in "0 0 3 * * *"')
+    require_cron(cron)
     kubeflow, version = upload(submission, target, console)
     experiment = submission.cluster.experiment
     recurring = kubeflow.schedule(version, submission.name, experiment, cron, submission.description)

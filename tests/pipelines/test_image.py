@@ -13,7 +13,7 @@ import pytest
 from docker.errors import DockerException
 
 from metasgd.errors import InputError
-from pipelines.image import BASE, digest_of, push, reference
+from pipelines.image import BASE, digest_of, has_image, push, reference, require_reference
 from tests.pipelines.checkout import unavailable
 
 
@@ -128,3 +128,45 @@ def test_a_reference_may_hold_its_digest(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert digest_of("registry.example.org/x@sha256:0123") == "sha256:0123"
     assert digest_of("registry.example.org/x:0123") is None
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "metasgd-python",
+        "metasgd-python:1.0_a",
+        "localhost:5000/team/metasgd-python:1",
+        "registry.example.org/a/b__c/d-e@sha256:" + "0" * 64,
+        "[2001:db8::1]:5000/team/name:tag",
+    ],
+)
+def test_references(image: str) -> None:
+    require_reference(image, "IMAGE")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        "Team/Image:1",
+        "my image",
+        "name:",
+        "name:a:b",
+        "name@sha256:0",
+        "a//b",
+        "x:" + "t" * 129,
+        "--rm",
+        "it's",
+    ],
+)
+def test_what_is_no_reference_is_refused_before_an_engine_is_asked(
+    image: str, monkeypatch: pytest.MonkeyPatch, tree: Path
+) -> None:
+    """As an image, as a base, and as what a registry makes of it."""
+    monkeypatch.setattr(docker, "from_env", lambda: pytest.fail("it was asked"))
+    with pytest.raises(InputError, match=r"^IMAGE is .*; expected an image's reference"):
+        has_image(image)
+    with pytest.raises(InputError, match=r"^IMAGE_BASE is "):
+        reference(base=image, root=tree)
+    with pytest.raises(InputError, match=r"^with REGISTRY, the image is 'https://"):
+        reference("https://registry.example.org", root=tree)

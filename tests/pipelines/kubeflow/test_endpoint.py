@@ -168,3 +168,11 @@ def test_a_token_in_the_clear_is_warned_of() -> None:
     assert "unencrypted" in str(Endpoint("http://kubeflow.example.org", None, TOKEN).warning)
     for safe in ("https://kubeflow.example.org", "http://127.0.0.1:8080", "http://localhost:8080"):
         assert Endpoint(safe, None, TOKEN).warning is None
+
+
+@pytest.mark.parametrize("namespace", ["Team", "team a", "team/a", "-team", "team_a", "t" * 64, "team\n"])
+def test_a_namespace_that_kubernetes_cannot_have_is_refused(namespace: str) -> None:
+    """Before anybody is asked."""
+    with pytest.raises(InputError, match=r"^KFP_NAMESPACE is '.*'; expected up to 63 lower-case letters"):
+        endpoint("https://kubeflow.example.org", namespace, {})
+    assert endpoint("https://kubeflow.example.org", "team-a", {}).namespace == "team-a"
