@@ -22,6 +22,7 @@ def _own_environment() -> Iterator[None]:
     before = dict(os.environ)
     for name in [name for name in before if name.startswith(PREFIXES)]:
         del os.environ[name]
+    os.environ["METASGD_PATIENCE"] = "0"  # but for the tests of stores that come back
     yield
     for name in [name for name in os.environ if name.startswith(PREFIXES)]:
         del os.environ[name]

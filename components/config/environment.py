@@ -19,6 +19,8 @@ KFP_API = "METASGD_KFP_API"
 MLFLOW_UI = "METASGD_MLFLOW_UI"
 # Where trainings keep their state: a folder, or s3://bucket/prefix.
 STATES = "METASGD_STATES"
+# How many seconds a tracking store may be away.
+PATIENCE = "METASGD_PATIENCE"
 # Where torch keeps what it compiles.
 COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 # Set in the image: its reference, and the commit of the code in it.

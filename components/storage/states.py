@@ -84,6 +84,7 @@ class KeptState:
     files: the names of the copies in each store. identity: what the state belongs to.
     say: told what goes wrong without stopping the training.
     run_id: the training's MLflow run, kept with the state, for the next attempt to continue.
+    last: the iteration with which the training is over; its state is always remembered.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class KeptState:
         self.pace = Pace(0)
         self.started = time.monotonic()
         self.run_id: str | None = None
+        self.last: int | None = None
 
     def find(self, strict: bool = False) -> None:
         """Read the newest whole copy; one that is damaged or of another training is said and passed over.
@@ -132,7 +134,7 @@ class KeptState:
 
     def save(self, state: TrainingState) -> None:
         """Remember this point, if it is time to, and write it wherever it is time to."""
-        if not self.pace.is_due():
+        if not self.pace.is_due() and state.iteration != self.last:
             return
         with self.pace.timed():
             about = {"seconds": self.seconds, "run_id": self.run_id}
@@ -149,7 +151,7 @@ class KeptState:
         return max(place.iteration for place in self.places)
 
     def discard(self) -> None:
-        """The training is over: nothing is left to continue."""
+        """Nothing is left to continue."""
         for place in self.places:
             try:
                 for file in place.files:
@@ -159,7 +161,7 @@ class KeptState:
 
     @contextmanager
     def until_finished(self, name: str, stop: Stop) -> Iterator[None]:
-        """Around a training: its state is written when something ends it early, and deleted when it is over.
+        """Around a training: its state is written when it ends, early or not, and deleted where it diverges.
 
         name: the training's. An interruption gets words that say what was kept.
         stop: whether a signal requested one; whatever a library made of it, it counts as an interruption.
@@ -178,7 +180,7 @@ class KeptState:
                 raise
             word = "terminated" if requested is Terminated else "interrupted"
             raise requested(f"{name}: {word}; {_what_next(kept)}") from None
-        self.discard()
+        self.flush()
 
     def _write(self, place: Copies) -> None:
         """What fails is said once, and the training goes on."""

@@ -4,20 +4,30 @@ Without MLFLOW_TRACKING_URI, the store is .local/mlflow.db here.
 """
 
 import os
+from functools import partial
 from urllib.parse import urlsplit
 
 import requests
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from components.config.environment import LOCAL
-from components.console.messages import in_one_line, without_credentials
+from components.config.environment import LOCAL, PARENT, PIPELINE_RUN
+from components.tracking.address import is_server, named, require_address
+from components.tracking.patience import PASSING, AwayError, in_words, patient, patiently
 from metasgd.errors import InputError
 
 PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline
-TIMEOUT = 10  # seconds; MLflow's own patience with an absent server is four minutes
+TIMEOUT = 10  # seconds, for the first answer
+SETTINGS = {
+    # MLflow's own patience is four minutes, and tells nobody: ours is in `patience`.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    # It prints addresses with the passwords in them.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
 UNKNOWN = (
     "RESOURCE_DOES_NOT_EXIST",
@@ -26,31 +36,43 @@ UNKNOWN = (
 
 
 def tracking_uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _local_uri()
+
+
+def _local_uri() -> str:
+    return f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"
 
 
 def connect() -> MlflowClient:
-    """A client of the tracking store, checked to answer.
+    """A client of the tracking store, checked to answer, that bears with a store that is away for a while.
 
-    Raises InputError for a server that does not answer, or refuses the credentials.
+    A step of a pipeline waits for the first answer, too: its launcher has seen the store answer.
+    Raises InputError for an address that is none, a store that does not answer, and one that refuses the
+    credentials.
     """
     uri = tracking_uri()
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    if uri.startswith(("http://", "https://")):
-        _require_answer(uri)
-    else:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if uri == _local_uri():
         LOCAL.mkdir(exist_ok=True)
-
+    require_address(uri)
     client = MlflowClient()
+    is_step = PARENT in os.environ or PIPELINE_RUN in os.environ
+    patiently(partial(_require_answer, client, uri), uri, None if is_step else 0)
+    return patient(client, uri)
+
+
+def _require_answer(client: MlflowClient, uri: str) -> None:
+    if is_server(uri):
+        _require_health(uri)
     try:
         client.search_experiments(max_results=1)
     except MlflowException as error:
-        reason = in_one_line(error).replace(uri.rstrip("/"), without_credentials(uri).rstrip("/"))
-        raise InputError(f"MLFLOW_TRACKING_URI {without_credentials(uri)}: {reason}") from None
-    return client
+        raise in_words(error, uri) from None
 
 
-def _require_answer(uri: str) -> None:
+def _require_health(uri: str) -> None:
     try:
         # MLflow's own credentials and certificates from the environment, as for every later request.
         answer = http_request(  # type: ignore[no-untyped-call]
@@ -63,20 +85,16 @@ def _require_answer(uri: str) -> None:
         )
     except (requests.RequestException, MlflowException) as error:
         reason = type(error.__cause__ or error).__name__
+        raise AwayError(f"{named(uri)}: not reachable ({reason}); expected a running MLflow server") from None
+    code = answer.status_code
+    if code == requests.codes.unauthorized and not _has_credentials(uri):
         raise InputError(
-            f"{_named(uri)}: not reachable ({reason}); expected a running MLflow server"
-        ) from None
-    if answer.status_code == requests.codes.unauthorized and not _has_credentials(uri):
-        raise InputError(
-            f"{_named(uri)}: asks for credentials, and none were given; expected "
+            f"{named(uri)}: asks for credentials, and none were given; expected "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
-    if answer.status_code != requests.codes.ok:
-        raise InputError(f"{_named(uri)}: answers {answer.status_code}; expected 200")
-
-
-def _named(uri: str) -> str:
-    return f"MLFLOW_TRACKING_URI {without_credentials(uri)}"
+    if code != requests.codes.ok:
+        passing = code >= requests.codes.server_error or code in PASSING
+        raise (AwayError if passing else InputError)(f"{named(uri)}: answers {code}; expected 200")
 
 
 def _has_credentials(uri: str) -> bool:
@@ -86,12 +104,16 @@ def _has_credentials(uri: str) -> bool:
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """The experiment of that name, made where it is new."""
+    """The experiment of that name, made where it is new. Raises InputError for one that is deleted."""
     found = client.get_experiment_by_name(name)
     if found is not None:
+        if found.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise InputError(
+                f"{named(tracking_uri())}: the experiment {name!r} is deleted; expected it restored, by "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+            )
         return str(found.experiment_id)
-    local = not tracking_uri().startswith(("http://", "https://"))
-    place = (LOCAL.resolve() / "mlflow-artifacts" / name).as_uri() if local else None
+    place = None if is_server(tracking_uri()) else (LOCAL.resolve() / "mlflow-artifacts" / name).as_uri()
     try:
         return str(client.create_experiment(name, artifact_location=place, tags=KIND))
     except MlflowException:  # another training made it meanwhile

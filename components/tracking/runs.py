@@ -6,13 +6,12 @@ status that its own step gave it.
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -23,8 +22,8 @@ from components.console.messages import in_one_line
 from components.console.signals import Terminated
 from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_id
 from components.tracking.parents import PIPELINE_RUN_TAG, given_parent, make_parent
+from components.tracking.patience import ERRORS, impatient
 
-BATCH = 1000  # metrics that MLflow takes at once
 DIGEST = 36  # characters of a data set's digest, and
 RUN_NAME = 250  # of a run's name, that MLflow's own tables hold
 
@@ -36,22 +35,17 @@ class TrackedRun:
     client: MlflowClient
     run_id: str
 
+    @property
+    def uri(self) -> str:
+        """The store's address."""
+        return str(self.client.tracking_uri)
+
     def log_params(self, params: Mapping[str, Any]) -> None:
         self.client.log_batch(self.run_id, params=[Param(key, str(value)) for key, value in params.items()])
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        if not values:
-            return
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, step) for key, value in values.items()]
-        self.client.log_batch(self.run_id, metrics=metrics)
-
-    def log_history(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
-        """(step, values) of many steps at once."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+        if values:
+            self.client.log_batch(self.run_id, metrics=as_metrics(values, step))
 
     def last_steps(self) -> dict[str, int]:
         """Metric -> the last step that is logged."""
@@ -147,11 +141,12 @@ def _earlier_attempt(client: MlflowClient, experiment: str, name: str) -> str | 
 
 def _end(run: TrackedRun, status: str) -> None:
     """A store that is away does not take the place of the error that ends the run."""
-    try:
+    if status == "FINISHED":
         run.client.set_terminated(run.run_id, status)
-    except (MlflowException, requests.RequestException) as error:
-        if status == "FINISHED":
-            raise
+        return
+    try:
+        impatient(run.client).set_terminated(run.run_id, status)
+    except ERRORS as error:
         print(f"warning: MLflow was not told that the run is {status} ({in_one_line(error)})", flush=True)
 
 
@@ -176,6 +171,12 @@ def find_run(client: MlflowClient, run_id: str | None) -> TrackedRun | None:
 def _environment_tags() -> dict[str, str]:
     names = {"image": IMAGE, PIPELINE_RUN_TAG: PIPELINE_RUN}
     return {tag: os.environ[name] for tag, name in names.items() if name in os.environ}
+
+
+def as_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
+    """As MLflow takes them, of this moment."""
+    now = int(time.time() * 1000)
+    return [Metric(key, value, now, step) for key, value in values.items()]
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from components.console.signals import Stop, stoppable
 from components.kinds.kind import Hooks, Kind
 from components.kinds.table import load_tasks
 from components.storage.states import KeptState, open_state
+from components.tracking.outbox import Outbox
 from components.tracking.runs import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
 from components.train.compilation import keep_compiled, say_strategy
@@ -94,24 +95,32 @@ def _follow(job: Job, hooks: Hooks) -> None:
 
 
 def _lead(job: Job, kept: KeptState, stop: Stop, workers: Workers, output: Path) -> None:
-    # The state comes first: it is safe before the tracking store, which may be slow, is told of the end.
+    # The state comes first: it is safe before the tracking store, which may be slow or away, is told of the
+    # end. It is kept until the store knows everything: until then, a repeated command does what is left.
     kind = job.tasks.parameters.kind
     with open_run(kind, job.name, job.tags, kept.earlier_run) as run, kept.until_finished(job.name, stop):
-        kept.run_id = run.run_id
+        kept.run_id, kept.last = run.run_id, job.training.train.iterations
         run.log_params(job.params)
         manifest = job.tasks.episodes.manifest
         run.log_dataset(job.training.experiment, manifest.data, manifest.source)
-        watch = Watcher(run, job.learner.objective.metric, Alarms(job.name), run.last_steps())
-        if kept.found:
-            watch.repeat(kept.found)
-        try:
-            with progress(job.name, job.training.train.iterations) as watch.bar:
-                outcome = job.tasks.fit(job.learner, job.training, Hooks(watch, kept, stop.check, workers))
-        except TrainingDivergedError as error:
-            _write(job, error.outcome, output, run, kept.seconds)
-            raise
-        _write(job, outcome, output, run, kept.seconds)
-        run.log_folder(output, "checkpoint")
+        with Outbox(run, job.name) as outbox:
+            watch = Watcher(outbox, job.learner.objective.metric, Alarms(job.name), run.last_steps())
+            if kept.found:
+                run.set_tags({"continued_from": kept.found.iteration})
+                watch.repeat(kept.found)
+            try:
+                with progress(job.name, job.training.train.iterations) as watch.bar:
+                    outcome = job.tasks.fit(
+                        job.learner, job.training, Hooks(watch, kept, stop.check, workers)
+                    )
+            except TrainingDivergedError as error:
+                _write(job, error.outcome, output, run, kept.seconds)
+                outbox.settle()
+                raise
+            _write(job, outcome, output, run, kept.seconds)
+            run.log_folder(output, "checkpoint")
+            outbox.settle()
+    kept.discard()
 
 
 def _write(job: Job, outcome: Outcome, output: Path, run: TrackedRun, seconds: float) -> None:

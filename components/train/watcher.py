@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from components.console.progress import Progress
-from components.tracking.runs import TrackedRun
+from components.tracking.outbox import Outbox
 from components.train.alarms import Alarms
 from metasgd.loop import Point
 from metasgd.resume import SavedState
@@ -17,13 +17,12 @@ class Watcher:
 
     bar: Progress
 
-    def __init__(self, run: TrackedRun, metric: str, alarms: Alarms, logged: Mapping[str, int]) -> None:
-        self.run, self.metric, self.alarms, self.logged = run, metric, alarms, logged
+    def __init__(self, outbox: Outbox, metric: str, alarms: Alarms, logged: Mapping[str, int]) -> None:
+        self.outbox, self.metric, self.alarms, self.logged = outbox, metric, alarms, logged
 
     def repeat(self, found: SavedState) -> None:
         """Log what an interrupted training saw, so that this run's curves are whole."""
-        self.run.set_tags({"continued_from": found.iteration})
-        self.run.log_history((point.iteration, self._unlogged(point)) for point in found.curve)
+        self.outbox.log_history((point.iteration, self._unlogged(point)) for point in found.curve)
 
     def _unlogged(self, point: Point) -> dict[str, float]:
         """The values but those that an earlier attempt logged in this run."""
@@ -36,7 +35,7 @@ class Watcher:
 
     def __call__(self, point: Point) -> None:
         values = self._values(point)
-        self.run.log_metrics(self._unlogged(point), step=point.iteration)
+        self.outbox.log_metrics(self._unlogged(point), step=point.iteration)
         self.bar(point.iteration, {name: value for name, value in values.items() if _is_shown(name)})
         for line in self.alarms(point):
             print(line, flush=True)

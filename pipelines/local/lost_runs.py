@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import requests
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from components.config.environment import LOCAL
 from components.tracking import parents
 from components.tracking.client import PIPELINES, experiment_id
+from components.tracking.patience import ERRORS
 
 RUNS = LOCAL / "runs"
 LOCK = "lock"
@@ -39,13 +38,13 @@ def end_lost_runs(client: MlflowClient) -> None:
             if _is_lost(RUNS / name):
                 parents.end_lost_runs(client, name)
                 client.set_terminated(parent, "KILLED")
-    except (MlflowException, requests.RequestException) as error:
+    except ERRORS as error:
         print(f"warning: runs that were killed stay RUNNING in MLflow ({type(error).__name__})", flush=True)
 
 
 def end_lost_steps(client: MlflowClient, name: str) -> None:
     """End what steps of this run left running. An MLflow that is away does not hide what ended the run."""
-    with suppress(MlflowException, requests.RequestException):
+    with suppress(*ERRORS):
         parents.end_lost_runs(client, name)
 
 

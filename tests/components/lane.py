@@ -52,7 +52,7 @@ def store(folder: Path) -> Iterator[MlflowClient]:
     place = folder / LOCAL / "mlflow.db"
     if not place.exists():
         place.parent.mkdir()
-        place.write_bytes(_empty_store())
+        place.write_bytes(empty_store())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", "")  # so that leaving takes back what connect() sets
@@ -60,7 +60,7 @@ def store(folder: Path) -> Iterator[MlflowClient]:
 
 
 @cache
-def _empty_store() -> bytes:
+def empty_store() -> bytes:
     """MLflow takes six seconds to create its tables: once for a process."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

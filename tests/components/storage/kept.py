@@ -96,6 +96,7 @@ def finish(*places: Store, algorithm: Train = adam) -> tuple[list[str], list[int
     seen: list[Point] = []
     with kept.until_finished("a training", Stop()):
         ended = algorithm(kept, seen.append)
+    kept.discard()
     whole = algorithm(kept_in()[0], lambda point: None)
     assert same(ended.meta, whole.meta)
     assert ended.curve == whole.curve

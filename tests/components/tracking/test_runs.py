@@ -17,6 +17,7 @@ from components.config.code import git_commit
 from components.config.environment import LOCAL
 from components.console.signals import Terminated
 from components.tracking.client import connect, tracking_uri
+from components.tracking.patience import AwayError
 from components.tracking.runs import find_run, flatten, open_run
 from metasgd.errors import InputError
 from tests.components.lane import artifacts, store
@@ -154,7 +155,7 @@ def test_a_store_that_is_away_at_the_end_does_not_hide_the_cause(
         with pytest.raises(ZeroDivisionError), open_run("sinusoid", "broken", {}):
             raise ZeroDivisionError
         assert "warning: MLflow was not told that the run is FAILED" in capsys.readouterr().out
-        with pytest.raises(MlflowException), open_run("sinusoid", "whole", {}):
+        with pytest.raises(AwayError, match="You are not authenticated"), open_run("sinusoid", "whole", {}):
             pass
 
 

@@ -22,7 +22,7 @@ from components.console.signals import Terminated
 from components.kinds.table import load_tasks
 from components.storage import stores
 from components.storage.s3 import S3RefusedError
-from components.tracking.runs import TrackedRun
+from components.tracking.outbox import Outbox
 from components.train.identity import identity
 from components.train.step import train
 from metasgd.checkpoint import WEIGHTS
@@ -64,15 +64,15 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Trains until this process gets SIGTERM after iteration 15; returns the words that it ends with."""
 
     def stop(lane: Lane, output: Path, state: Path | None = None) -> str:
-        log = TrackedRun.log_metrics
+        log = Outbox.log_metrics
 
-        def terminate(run: TrackedRun, values: dict[str, float], step: int = 0) -> None:
+        def terminate(run: Outbox, values: dict[str, float], step: int = 0) -> None:
             log(run, values, step)
             if step == 15:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         with monkeypatch.context() as patch:
-            patch.setattr(TrackedRun, "log_metrics", terminate)
+            patch.setattr(Outbox, "log_metrics", terminate)
             with pytest.raises(Terminated) as caught:
                 train(lane.training(), lane.episodes, output, state)
         assert not output.exists()
@@ -219,11 +219,11 @@ def test_what_fails_is_continued_and_what_diverges_is_over(
     monkeypatch.setenv("METASGD_STATES", str(tmp_path))
     training = lane.training() if error else experiment("train.rate=1e30").training("meta-sgd", 1)
 
-    def fails(run: TrackedRun, values: dict[str, float], step: int = 0) -> None:
+    def fails(run: Outbox, values: dict[str, float], step: int = 0) -> None:
         if error and step == 15:
             raise error
 
-    monkeypatch.setattr(TrackedRun, "log_metrics", fails)
+    monkeypatch.setattr(Outbox, "log_metrics", fails)
     with pytest.raises(error or DivergedError):
         train(training, lane.episodes, tmp_path / "out")
     assert len(list(tmp_path.glob("*.safetensors"))) == (2 if error else 0)

@@ -13,7 +13,7 @@ from components.artifacts.results import METRICS
 from components.artifacts.runs import RUN
 from components.config.parsing import to_document
 from components.evaluate.step import evaluate
-from components.tracking.runs import TrackedRun
+from components.tracking.outbox import Outbox
 from components.train.step import train
 from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
@@ -104,20 +104,20 @@ def test_trained_again_the_weights_are_the_same_bytes(
 def test_an_interrupted_step_continues(
     lane: Lane, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tracking server fails at iteration 15; called again with its state, the step ends the same.
+    """Something fails at iteration 15; called again with its state, the step ends the same.
 
     Only the same training continues from it, and when it is over, the state is gone.
     """
-    log = TrackedRun.log_metrics
+    log = Outbox.log_metrics
 
-    def fails(run: TrackedRun, values: dict[str, float], step: int = 0) -> None:
+    def fails(run: Outbox, values: dict[str, float], step: int = 0) -> None:
         if step == 15:
-            raise ConnectionError("the server is gone")
+            raise ConnectionError("no network")
         log(run, values, step)
 
     output, state = tmp_path / "checkpoint", tmp_path / "state"
     with monkeypatch.context() as patch:
-        patch.setattr(TrackedRun, "log_metrics", fails)
+        patch.setattr(Outbox, "log_metrics", fails)
         with pytest.raises(ConnectionError):
             train(lane.training(), lane.episodes, output, state)
     assert not output.exists()
