@@ -21,13 +21,6 @@ from metasgd.errors import InputError
 
 PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline
 TIMEOUT = 10  # seconds, for the first answer
-SETTINGS = {
-    # MLflow's own patience is four minutes, and tells nobody: ours is in `patience`.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-    # It prints addresses with the passwords in them.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
 UNKNOWN = (
     "RESOURCE_DOES_NOT_EXIST",
@@ -52,8 +45,6 @@ def connect() -> MlflowClient:
     """
     uri = tracking_uri()
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
     if uri == _local_uri():
         LOCAL.mkdir(exist_ok=True)
     require_address(uri)

@@ -140,7 +140,6 @@ def test_a_step_that_was_killed_does_not_stay_open(
     client.update_run(run.run_id, status="RUNNING")
     end_lost_steps(client, "this run")
     assert statuses(client, [run.run_id]) == ["KILLED"]
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     end_lost_steps(MlflowClient("http://127.0.0.1:9"), "this run")
 
 
