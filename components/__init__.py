@@ -3,8 +3,8 @@
 import os
 
 # Before any step imports MLflow: no telemetry, no pickled models, no bars and chatter in the logs, and no
-# addresses with the passwords in them. Its own patience with a server that fails is minutes, and tells nobody;
-# ours is in components.tracking.patience.
+# addresses with the passwords in them. Its own patience with a server that fails is minutes, and tells
+# nobody; ours is in components.tracking.patience.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -12,6 +12,7 @@ import numpy as np
 
 from components.artifacts.intervals import paired_difference, paired_p_value
 
+NO_CHAMPION = "there was no champion"
 LEVEL = 0.05  # two-sided: half of it is the chance of a false win
 
 
@@ -30,21 +31,24 @@ class Verdict:
 
 
 def judge(
-    challengers: Sequence[np.ndarray], champion: np.ndarray | None, higher_is_better: bool
+    challengers: Sequence[np.ndarray],
+    champion: np.ndarray | None,
+    higher_is_better: bool,
+    gone: str = NO_CHAMPION,
 ) -> list[Verdict]:
     """A verdict on every challenger. Scores [tasks] are on the same tasks, in the same order.
 
     A challenger is better when the interval of the mean paired difference lies above zero; of several, the
     one that is better by most wins. Scores that are not finite never win; a champion with such scores loses
     to any that are finite. Without a champion the first challenger with finite scores becomes it, and the
-    others meet that one.
+    others meet that one. gone: why there is no champion.
     """
     verdicts: dict[int, Verdict] = {}
     for number, scores in enumerate(challengers):
         if not np.isfinite(scores).all():
             verdicts[number] = Verdict(False, "its scores are not all finite")
         elif champion is None:
-            verdicts[number] = Verdict(True, "there was no champion")
+            verdicts[number] = Verdict(True, gone)
             champion = scores
         elif not np.isfinite(champion).all():
             verdicts[number] = Verdict(True, "the champion's scores are not all finite")

@@ -18,6 +18,7 @@ from components.artifacts.results import Result
 from components.config.code import ROOT
 from components.promote.card import model_card
 from components.serving.served_model import AdaptingModel
+from components.tracking.patience import patiently
 from components.tracking.registry import CHECKPOINT
 
 PACKAGE = ROOT / "metasgd"
@@ -30,12 +31,35 @@ def register(
 ) -> str:
     """A version, serving this checkpoint, of the model named like the experiment; returns its number.
 
-    A training is registered once: repeated, this finds its version.
+    A training is registered once: repeated, this finds its version. Only within the model's lock.
     run_id: the training's.
     example: one task as the served model takes it; it gives the signature, and the UI shows it.
     """
-    if found := client.search_model_versions(f"name='{result.experiment}' and run_id='{run_id}'"):
-        return str(found[0].version)
+    if (found := _version(client, result.experiment, run_id)) is None:
+        _log_model(client, run_id, trained, result, example)
+        uri = f"runs:/{run_id}/model"
+        tags = {"algorithm": result.algorithm, "seed": str(result.seed), "data": result.data}
+
+        def registered() -> str:
+            # Asked again, because the answer to a registration can be lost on its way.
+            known = _version(client, result.experiment, run_id)
+            return known or str(mlflow.register_model(uri, result.experiment, tags=tags).version)
+
+        found = patiently(registered, mlflow.get_tracking_uri())
+    client.update_model_version(result.experiment, found, description=model_card(trained, result))
+    client.update_registered_model(result.experiment, description=_family(result))
+    return found
+
+
+def _version(client: MlflowClient, model: str, run_id: str) -> str | None:
+    found = client.search_model_versions(f"name='{model}' and run_id='{run_id}'")
+    return min((str(one.version) for one in found), key=int, default=None)
+
+
+def _log_model(
+    client: MlflowClient, run_id: str, trained: Trained, result: Result, example: Mapping[str, np.ndarray]
+) -> None:
+    """The model's files, among those of the run."""
     with tempfile.TemporaryDirectory() as scratch:
         place, data = Path(scratch) / "model", Path(scratch) / CHECKPOINT
         shutil.copytree(trained.folder, data)
@@ -50,14 +74,8 @@ def register(
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             metadata=_metadata(trained, result),
         )
-        card = model_card(trained, result)
-        (place / "model-card.md").write_text(card)
+        (place / "model-card.md").write_text(model_card(trained, result))
         client.log_artifacts(run_id, str(place), "model")
-    tags = {"algorithm": result.algorithm, "seed": str(result.seed), "data": result.data}
-    registered = mlflow.register_model(f"runs:/{run_id}/model", result.experiment, tags=tags)
-    client.update_model_version(result.experiment, registered.version, description=card)
-    client.update_registered_model(result.experiment, description=_family(result))
-    return str(registered.version)
 
 
 def _metadata(trained: Trained, result: Result) -> dict[str, Any]:

@@ -17,11 +17,19 @@ from components.config.parsing import to_json
 from components.config.settings import Promotion
 from components.kinds.kind import Kind, gate_scores, task_set
 from components.kinds.table import load_tasks
-from components.promote.gate import Verdict, judge
+from components.promote.gate import NO_CHAMPION, Verdict, judge
 from components.promote.registration import register
 from components.tracking.client import connect
-from components.tracking.registry import Move, champion, fetch_checkpoint, move_champion
-from metasgd.errors import InputError
+from components.tracking.lock import Lock, promotion_lock
+from components.tracking.registry import (
+    ArtifactsError,
+    Move,
+    champion,
+    fetch_checkpoint,
+    move_champion,
+    reconcile,
+)
+from metasgd.errors import CheckpointError, InputError
 from metasgd.files import write_atomically
 from metasgd.objectives import OBJECTIVES
 
@@ -61,19 +69,32 @@ def promote(
     """
     lane = Lane(experiment, promotion, checkpoints, results, load_tasks(episodes))
     client = connect()
+    if promotion.dry_run:
+        _decide(client, lane, output)
+        return
+    with promotion_lock(client, experiment) as lock:
+        reconcile(client, experiment)
+        _decide(client, lane, output, lock)
+
+
+def _decide(client: MlflowClient, lane: Lane, output: Path, lock: Lock | None = None) -> None:
+    """lock: of the model; without one, nothing is registered and no alias is moved."""
+    experiment = lane.experiment
     before = champion(client, experiment)
-    present = _champion(lane, before) if before else None
+    present, gone = _champion(lane, before)
     challengers = _challengers(client, lane)
-    verdicts = _judge(lane, challengers, present)
+    verdicts = _judge(lane, challengers, present, gone)
     comparisons = _compare(challengers, present, verdicts)
+    if lock is not None:
+        lock.require()
     holder = _set_champion(client, lane, present, challengers, verdicts)
     decision = Decision(
         experiment=experiment,
         model=experiment,
         task_set=task_set(lane.tasks, "gate", lane.tasks.parameters.reported_shots),
-        dry_run=promotion.dry_run,
+        dry_run=lane.promotion.dry_run,
         champion_before=before,
-        champion_after=holder.model.version if holder and not promotion.dry_run else before,
+        champion_after=holder.model.version if holder and lock else before,
         versions=[challenger.model for challenger in challengers],
         comparisons=comparisons,
     )
@@ -111,8 +132,19 @@ def _stored_scores(path: Path) -> np.ndarray:
     return np.asarray(gate.sort_values("task")["score"], dtype=np.float64)
 
 
-def _champion(lane: Lane, version: str) -> Contender:
-    """The present champion, scored on this run's gate tasks whatever it was scored on before."""
+def _champion(lane: Lane, version: str | None) -> tuple[Contender | None, str]:
+    """The present champion, and why there is none to meet: no version, or one whose files are gone."""
+    if version is None:
+        return None, NO_CHAMPION
+    try:
+        return _scored_champion(lane, version), ""
+    except (ArtifactsError, CheckpointError) as error:
+        print(f"{lane.experiment}: warning: the champion cannot be met: {error}", flush=True)
+        return None, f"the champion, version {version}, cannot be loaded"
+
+
+def _scored_champion(lane: Lane, version: str) -> Contender:
+    """Scored on this run's gate tasks, whatever it was scored on before."""
     where, expected = f"champion {lane.experiment} version {version}", lane.tasks.episodes.manifest.problem
     with tempfile.TemporaryDirectory() as scratch:
         folder = fetch_checkpoint(lane.experiment, version, Path(scratch))
@@ -125,7 +157,10 @@ def _champion(lane: Lane, version: str) -> Contender:
     return Contender(Model(origin.algorithm, origin.seed, version), scores)
 
 
-def _judge(lane: Lane, challengers: Sequence[Contender], present: Contender | None) -> list[Verdict]:
+def _judge(
+    lane: Lane, challengers: Sequence[Contender], present: Contender | None, gone: str
+) -> list[Verdict]:
+    """gone: why there is no champion, where there is none."""
     folder, tasks = lane.tasks.episodes.folder, lane.tasks.parameters.stored.gate
     if tasks < 2:  # as in earlier episodes
         raise InputError(f"{folder}: 1 gate task; expected at least 2")
@@ -137,7 +172,7 @@ def _judge(lane: Lane, challengers: Sequence[Contender], present: Contender | No
             )
     objective = OBJECTIVES[lane.tasks.episodes.manifest.problem.objective]
     scores = [challenger.scores for challenger in challengers]
-    return judge(scores, present.scores if present else None, objective.higher_is_better)
+    return judge(scores, present.scores if present else None, objective.higher_is_better, gone)
 
 
 def _compare(

@@ -13,13 +13,21 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from components.console.messages import in_one_line
 from components.tracking.client import UNKNOWN
+from components.tracking.lock import promotion_lock
+from components.tracking.patience import patiently
 from metasgd.errors import InputError
 
 CHAMPION = "champion"
 MOVE = "champion-move."
 ROLLBACK = "rollback by hand"
+FOUND = "found there: the move before was cut off or taken back"
 CHECKPOINT = "checkpoint"  # the folder in a registered model
+
+
+class ArtifactsError(InputError):
+    """A version is registered, and its files are gone: another try would not help."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +50,44 @@ def champion(client: MlflowClient, model: str) -> str | None:
 
 
 def fetch_checkpoint(model: str, number: str, folder: Path) -> Path:
-    """Download a version's checkpoint into `folder`."""
-    place = mlflow.artifacts.download_artifacts(f"models:/{model}/{number}", dst_path=str(folder))
+    """Download a version's checkpoint into `folder`. Raises ArtifactsError where it is gone."""
+    uri = f"models:/{model}/{number}"
+    try:
+        place = patiently(
+            lambda: mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)), mlflow.get_tracking_uri()
+        )
+    except (MlflowException, OSError) as error:
+        raise ArtifactsError(f"{uri}: its files cannot be had ({in_one_line(error)})") from None
     return Path(place) / "data" / CHECKPOINT
 
 
 def move_champion(client: MlflowClient, model: str, move: Move) -> None:
-    """Point the alias at another version, and record it."""
+    """Record the move, and point the alias at the other version: whoever is killed in between has said so.
+
+    Only within the model's lock (components.tracking.lock). Raises InputError where the alias points
+    elsewhere in the end: somebody moved it by other means.
+    """
+    _record(client, model, move)
     client.set_registered_model_alias(model, CHAMPION, move.after)
+    if (now := champion(client, model)) != move.after:
+        raise InputError(
+            f"MODEL {model!r}: the alias {CHAMPION!r} was moved to version {now} by other means; expected "
+            f"{move.after}: the same command judges anew"
+        )
+
+
+def reconcile(client: MlflowClient, model: str) -> None:
+    """Where the alias is not where the last recorded move left it, record that, too.
+
+    A process was killed before it moved it, or somebody moved it by other means. Only within the lock.
+    """
+    now = champion(client, model)
+    record = moves(client, model) if now is not None else []
+    if now is not None and record and record[-1].after != now:
+        _record(client, model, Move(record[-1].after, now, FOUND))
+
+
+def _record(client: MlflowClient, model: str, move: Move) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     client.set_registered_model_tag(model, f"{MOVE}{now}", json.dumps(asdict(move)))
 
@@ -71,8 +109,14 @@ def rollback(client: MlflowClient, model: str, number: str | None) -> Move:
 
     Raises InputError where there is no such version, or nothing to go back to.
     """
-    record = moves(client, model)
-    now = champion(client, model)
+    moves(client, model)  # or the model is unknown
+    with promotion_lock(client, model):
+        return _rolled_back(client, model, number)
+
+
+def _rolled_back(client: MlflowClient, model: str, number: str | None) -> Move:
+    reconcile(client, model)
+    record, now = moves(client, model), champion(client, model)
     number = number or _before(record, now)
     if number is None:
         raise InputError(f"MODEL {model!r}: version {now} had no champion before it; expected VERSION=…")
@@ -89,5 +133,5 @@ def rollback(client: MlflowClient, model: str, number: str | None) -> Move:
 
 def _before(record: list[Move], now: str | None) -> str | None:
     """Whom the present champion replaced when it was promoted."""
-    promotions = [move for move in record if move.why != ROLLBACK]
+    promotions = [move for move in record if move.why not in (ROLLBACK, FOUND)]
     return next((move.before for move in reversed(promotions) if move.after == now), None)

@@ -18,6 +18,7 @@ from components.report.step import read_summary
 from components.report.summary import table
 from components.tracking.client import PIPELINES
 from components.tracking.parents import TAG
+from components.tracking.readiness import require_ready
 from components.tracking.runs import open_run
 from pipelines.dag import NAME, compile_pipeline, task_names
 from pipelines.local.display import Display
@@ -52,6 +53,8 @@ def run_pipeline(
     tags = {"experiments": " ".join(names), TAG: folder.name}
     with under_way(folder) as lock, open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
         end_lost_runs(parent.client)
+        models = [experiment.name for experiment in experiments if not experiment.promote.dry_run]
+        require_ready(parent.client, {experiment.kind for experiment in experiments}, models)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
         try:

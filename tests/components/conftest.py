@@ -1,5 +1,6 @@
 """One trained and promoted lane for all tests of promotion."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -30,4 +31,4 @@ def gate(lane: Lane) -> Iterator[Gate]:
 
 @pytest.fixture
 def contest(gate: Gate, request: pytest.FixtureRequest) -> Contest:
-    return Contest(gate, request.node.originalname.removeprefix("test_"))
+    return Contest(gate, re.sub(r"\W+", "-", request.node.name.removeprefix("test_")).strip("-"))
