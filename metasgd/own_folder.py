@@ -1,11 +1,16 @@
-"""Folders that the program writes: whole or not at all, and only over what it wrote there itself."""
+"""Folders that the program writes: whole or not at all, and only over what it wrote there itself.
 
+MARK lists what was written, each file with its SHA-256, so that whoever reads the folder can see that it is
+as it was left.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 
-from metasgd.errors import InputError
+from metasgd.errors import CheckpointError, InputError
 from metasgd.files import recover, whole_folder
 
 MARK = ".written.json"
@@ -13,13 +18,13 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # desktops leave 
 
 
 @contextmanager
-def own_folder(output: Path, writer: str) -> Iterator[Path]:
+def own_folder(output: Path, writer: str, passing: Collection[str] = ()) -> Iterator[Path]:
     """A temporary folder beside `output` that takes its place at the end.
 
     What was there is replaced only where the same writer wrote all of it, by the list that it left in MARK.
     If the body raises, `output` stays as it was.
 
-    writer: the module whose command it is, as "components.train".
+    writer: the module whose command it is, as "components.train". passing: files that may change later.
     Raises InputError for a place that holds anything else, before the body and after it.
     """
     output = output.resolve() if output.is_symlink() else output
@@ -27,7 +32,8 @@ def own_folder(output: Path, writer: str) -> Iterator[Path]:
     require_own(output, writer)
     with whole_folder(output) as folder:
         yield folder
-        written = {"written_by": writer, "files": sorted(_files(folder))}
+        files = {name: None if name in passing else _digest(folder / name) for name in sorted(_files(folder))}
+        written = {"written_by": writer, "files": files}
         (folder / MARK).write_text(json.dumps(written, indent=2) + "\n")
         require_own(output, writer)
 
@@ -35,6 +41,18 @@ def own_folder(output: Path, writer: str) -> Iterator[Path]:
 def require_own(output: Path, writer: str) -> None:
     """Raises InputError for a folder with files that the writer did not write, or for a file."""
     require_only(output, _written(output, writer), writer)
+
+
+def require_whole(folder: Path, but: Collection[str] = ()) -> None:
+    """Raises CheckpointError for a file that is not as it was written there.
+
+    but: files that are not looked at.
+    A folder without a mark is taken as it is, and so are files that are missing: who needs them says so.
+    """
+    for name, digest in _digests(_mark(folder)).items():
+        path = folder / name
+        if digest is not None and name not in but and path.is_file() and _digest(path) != digest:
+            raise CheckpointError(f"{path}: differs from what was written there; expected it as it was")
 
 
 def require_only(output: Path, files: Set[str], writer: str) -> None:
@@ -56,11 +74,27 @@ def _files(folder: Path) -> set[str]:
 
 
 def _written(folder: Path, writer: str) -> set[str]:
+    mark = _mark(folder)
+    return set(_digests(mark)) if mark.get("written_by") == writer else set()
+
+
+def _mark(folder: Path) -> Mapping[str, object]:
+    """Nothing, where there is none that can be read."""
     try:
         mark = json.loads((folder / MARK).read_bytes())
     except (OSError, ValueError):
-        return set()
-    known = (
-        isinstance(mark, dict) and mark.get("written_by") == writer and isinstance(mark.get("files"), list)
-    )
-    return {name for name in mark["files"] if isinstance(name, str)} if known else set()
+        return {}
+    return mark if isinstance(mark, dict) else {}
+
+
+def _digests(mark: Mapping[str, object]) -> Mapping[str, object]:
+    """By file; earlier marks are lists of files alone."""
+    files = mark.get("files")
+    if isinstance(files, list):
+        return {name: None for name in files if isinstance(name, str)}
+    return files if isinstance(files, dict) else {}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

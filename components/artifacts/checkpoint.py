@@ -24,7 +24,7 @@ from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint, with_later_keys
 from metasgd.errors import InputError
 from metasgd.loop import Outcome
-from metasgd.own_folder import own_folder
+from metasgd.own_folder import own_folder, require_whole
 
 CURVE = "curve.csv"
 # Keys of trainings, as checkpoints from before they had their present names spell them.
@@ -86,7 +86,7 @@ class Trained:
 
 def write_checkpoint(folder: Path, learner: Learner, outcome: Outcome, about: About, run: RunRecord) -> None:
     """Write the folder, whole or not at all."""
-    with own_folder(folder, "components.train") as place:
+    with own_folder(folder, "components.train", passing=[RUN]) as place:
         save_checkpoint(place, learner, outcome.meta, to_document(about))
         _curve(outcome).to_csv(place / CURVE, index=False)
         write_run(place / RUN, replace(run, weights=_digest(place)))
@@ -103,7 +103,7 @@ def _curve(outcome: Outcome) -> pd.DataFrame:
 
 def load_trained(folder: Path, problem: Problem) -> Trained:
     """Raises InputError for one that is damaged, for another problem, or that no train step wrote."""
-    learner, meta, about = load_checkpoint(folder)
+    learner, meta, about = _load(folder)
     if learner.problem != problem:
         raise InputError(f"{folder}: was trained for {learner.problem}; expected {problem}")
     document = {**about, "training": _training(about, folder)}
@@ -115,6 +115,11 @@ def load_trained(folder: Path, problem: Problem) -> Trained:
     return Trained(folder, learner, meta, from_document(About, document, str(folder)), weights, run)
 
 
+def _load(folder: Path) -> tuple[Learner, Meta, dict[str, Any]]:
+    require_whole(folder)
+    return load_checkpoint(folder)
+
+
 def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
@@ -124,13 +129,13 @@ def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:
 
     where: what it is, for messages.
     """
-    learner, meta, about = load_checkpoint(folder)
+    learner, meta, about = _load(folder)
     return learner, meta, from_document(Origin, _training(about, where), where)
 
 
 def load_served(folder: Path, where: str) -> tuple[Learner, Meta, Origin, dict[str, Any] | None]:
     """As `load_champion`, with the section `tasks` of its experiment, where the checkpoint has it."""
-    learner, meta, about = load_checkpoint(folder)
+    learner, meta, about = _load(folder)
     return learner, meta, from_document(Origin, _training(about, where), where), about.get("tasks")
 
 

@@ -21,6 +21,7 @@ from metasgd.checkpoint import read_tensors
 from metasgd.digests import tensors_digest
 from metasgd.errors import InputError
 from metasgd.files import write_atomically
+from metasgd.own_folder import require_whole
 
 MANIFEST, TASKS, IMAGES = "manifest.json", "tasks.safetensors", "images.safetensors"
 SETS = ("validation", "gate", "test")
@@ -62,6 +63,7 @@ class Episodes:
 
     def images(self) -> dict[str, Tensor]:
         """ "<split>/images", uint8 [images, channels, height, width] sorted by class, and "<split>/sizes"."""
+        require_whole(self.folder, but=[MANIFEST, TASKS])
         return read_tensors(self.folder / IMAGES)
 
 
@@ -90,6 +92,7 @@ def read_episodes(folder: Path) -> Episodes:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no such file; expected the output of the preprocess step") from None
+    require_whole(folder, but=[IMAGES])
     manifest = from_json(Manifest, content, str(path))
     flat = read_tensors(folder / TASKS)
     stored = {

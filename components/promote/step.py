@@ -32,6 +32,7 @@ from components.tracking.registry import (
 from metasgd.errors import CheckpointError, InputError
 from metasgd.files import write_atomically
 from metasgd.objectives import OBJECTIVES
+from metasgd.own_folder import require_whole
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def promote(
     The registered model has the experiment's name. References take no part.
     Raises InputError for results that are missing, and for a champion of another kind of task.
     """
+    require_whole(results)
     lane = Lane(experiment, promotion, checkpoints, results, load_tasks(episodes))
     client = connect()
     if promotion.dry_run:

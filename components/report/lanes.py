@@ -8,6 +8,7 @@ from components.artifacts.decision import Decision
 from components.artifacts.results import Result, read_json
 from components.artifacts.runs import RUNS, RunRecord, read_runs
 from metasgd.errors import InputError
+from metasgd.own_folder import require_whole
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def read_lanes(results: Sequence[Path], decisions: Sequence[Path], with_runs: bo
 
 
 def read_lane(folder: Path, decision_file: Path, with_runs: bool) -> Lane:
+    require_whole(folder)
     decision = read_json(Decision, decision_file)
     expected = {f"{model.algorithm}-seed{model.seed}.json" for model in decision.versions}
     names = sorted(expected | {path.name for path in folder.glob("*-seed*.json")})

@@ -35,7 +35,7 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
     if tasks.scored_by != step:
         raise InputError(f"{episodes}: {tasks.parameters.kind} tasks; expected step {tasks.scored_by}")
     lane = [load_trained(checkpoint, tasks.episodes.manifest.problem) for checkpoint in checkpoints]
-    with own_folder(output, f"components.{step}") as folder:
+    with own_folder(output, f"components.{step}", passing=[RUNS]) as folder:
         (folder / "figures").mkdir()
         shown = tasks.draw_lane(lane, folder)
         runs = {trained.name: _score(trained, tasks, folder, shown) for trained in lane}

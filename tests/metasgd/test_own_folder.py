@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from metasgd.errors import InputError
-from metasgd.own_folder import MARK, own_folder
+from metasgd.errors import CheckpointError, InputError
+from metasgd.own_folder import MARK, own_folder, require_whole
 
 WRITER = "components.evaluate"
 
@@ -112,3 +112,29 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a file; expected the place of a folder"):
         write(tmp_path / "output", "new")
     assert contents(tmp_path) == {"output": "mine"}
+
+
+def test_a_file_that_is_not_as_it_was_written_is_found(tmp_path: Path) -> None:
+    """One changed byte; not in a file that may change, nor in one that is not looked at."""
+    output = tmp_path / "output"
+    with own_folder(output, WRITER, passing=["times"]) as folder:
+        for name in ("weights", "times", "images"):
+            (folder / name).write_text(name)
+    require_whole(output)
+    (output / "times").write_text("later")
+    (output / "images").write_text("other")
+    require_whole(output, but=["images"])
+    with pytest.raises(CheckpointError, match=r"output/images: differs from what was written there"):
+        require_whole(output)
+
+
+def test_folders_without_digests_are_taken_as_they_are(tmp_path: Path) -> None:
+    """Those of others, those of earlier commits, and files that are not there: who needs them says so."""
+    write(tmp_path / "output", "text")
+    (tmp_path / "output" / "figures" / "result").unlink()
+    require_whole(tmp_path / "output")
+    (tmp_path / "output" / MARK).write_text(f'{{"written_by": "{WRITER}", "files": ["figures/result"]}}')
+    (tmp_path / "output" / "figures" / "result").write_text("other")
+    require_whole(tmp_path / "output")
+    require_whole(tmp_path)
+    write(tmp_path / "output", "again")

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from mlflow import MlflowClient
 
+from components.artifacts.checkpoint import CURVE
 from components.artifacts.decision import Decision
 from components.artifacts.results import read_json
 from components.artifacts.runs import RUN
@@ -24,6 +25,7 @@ from components.tracking.registry import champion
 from components.tracking.runs import open_run
 from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.own_folder import own_folder
 from metasgd.seeds import generator
 from tests.components.lane import Lane
 
@@ -62,10 +64,11 @@ class Contest:
         theta["linear1.bias"] += offset
         meta = Meta(theta, {name: torch.zeros_like(value) for name, value in start.alpha.items()})
         checkpoint = self.folder / f"{algorithm}-{seed}"
-        shutil.copytree(self.gate.lane.checkpoint(), checkpoint)
-        save_checkpoint(checkpoint, network, meta, {**trained[2], "training": to_document(training)})
-        with open_run("sinusoid", self.name, {}) as run:
-            (checkpoint / RUN).write_text(json.dumps({"run_id": run.run_id}))
+        with own_folder(checkpoint, "components.train", passing=[RUN]) as folder:
+            shutil.copy(self.gate.lane.checkpoint() / CURVE, folder)
+            save_checkpoint(folder, network, meta, {**trained[2], "training": to_document(training)})
+            with open_run("sinusoid", self.name, {}) as run:
+                (folder / RUN).write_text(json.dumps({"run_id": run.run_id}))
         return checkpoint
 
     def promote(self, *checkpoints: Path, dry_run: bool = False, evaluated: bool = False) -> Decision:

@@ -20,6 +20,7 @@ from components.tracking.runs import open_run
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import InputError
+from metasgd.own_folder import MARK
 from metasgd.seeds import generator
 from tests.components.lane import artifacts, experiment, read
 from tests.components.promote.contest import BAD, GOOD, MIDDLING, Contest, Gate
@@ -181,6 +182,7 @@ def test_a_champion_of_an_earlier_version_is_met(contest: Contest) -> None:
         del training["learner"]["layers"]
         document["about"]["training"] = json.dumps(training)
         path.write_text(json.dumps(document))
+        (path.parent / MARK).unlink()  # which came later, too
     assert registered
     decision = contest.promote(contest.contender(BAD, seed=2))
     champion = decision.comparisons[0].champion
@@ -228,6 +230,7 @@ def test_the_run_of_other_weights_is_not_registered(contest: Contest) -> None:
     learner, meta, about = load_checkpoint(checkpoint)
     meta.theta["linear1.bias"].add_(1.0)
     save_checkpoint(checkpoint, learner, meta, about)
+    (checkpoint / MARK).unlink()
     with pytest.raises(InputError, match=r"runs\.json: no MLflow run of .*: score it here first"):
         contest.promote(checkpoint, evaluated=True)
     assert contest.champion is None

@@ -217,6 +217,7 @@ def test_a_checkpoint_that_no_train_step_wrote_is_refused(
     shutil.copytree(lane.checkpoint(), tmp_path / "checkpoint")
     document = read(tmp_path / "checkpoint" / ABOUT)
     (tmp_path / "checkpoint" / ABOUT).write_text(json.dumps({**document, "about": {}}))
+    (tmp_path / "checkpoint" / MARK).unlink()
     with pytest.raises(InputError, match="training"):
         evaluate([tmp_path / "checkpoint"], lane.episodes, tmp_path / "results")
 
