@@ -17,6 +17,7 @@ from mlflow.utils.rest_utils import http_request
 from components.config.environment import LOCAL, PARENT, PIPELINE_RUN
 from components.tracking.address import is_server, named, require_address
 from components.tracking.patience import PASSING, AwayError, in_words, patient, patiently
+from components.tracking.relocation import artifacts_folder, follow
 from metasgd.errors import InputError
 
 PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline
@@ -48,6 +49,8 @@ def connect() -> MlflowClient:
     if uri == _local_uri():
         LOCAL.mkdir(exist_ok=True)
     require_address(uri)
+    if uri == _local_uri():
+        follow(LOCAL)
     client = MlflowClient()
     is_step = PARENT in os.environ or PIPELINE_RUN in os.environ
     patiently(partial(_require_answer, client, uri), uri, None if is_step else 0)
@@ -104,7 +107,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
             )
         return str(found.experiment_id)
-    place = None if is_server(tracking_uri()) else (LOCAL.resolve() / "mlflow-artifacts" / name).as_uri()
+    place = None if is_server(tracking_uri()) else (artifacts_folder(LOCAL) / name).as_uri()
     try:
         return str(client.create_experiment(name, artifact_location=place, tags=KIND))
     except MlflowException:  # another training made it meanwhile

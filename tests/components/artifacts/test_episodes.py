@@ -195,7 +195,9 @@ def test_rotations_make_classes_for_training_or_test(
     ways = ("tasks.distribution={ways: 5, shots: 1, queries: 2}",)
     tasks = image_tasks(*ways, "tasks.source.rotate_test=true")
     assert load_tasks(written(tasks, tmp_path / "turned")).batch("test", 1).support_x.shape[1] == 5
-    with pytest.raises(InputError, match=r"validation has 3 classes; expected distribution\.ways, 5, at least"):
+    with pytest.raises(
+        InputError, match=r"validation has 3 classes; expected distribution\.ways, 5, at least"
+    ):
         preprocess(image_tasks(*ways), tmp_path / "plain")
     assert not (tmp_path / "plain").exists()
     assert not list(tmp_path.glob(".plain*")), "nothing half-written is left"
