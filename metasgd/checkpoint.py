@@ -8,7 +8,7 @@ whole file or none.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,12 +55,12 @@ def load_checkpoint(folder: Path) -> tuple[Learner, Meta, dict[str, Any]]:
 
 def pack(meta: Meta, prefix: str = "") -> dict[str, Tensor]:
     """Flat names for one file: theta/<name> and alpha/<name>."""
-    parts = {"theta": meta.theta, "alpha": meta.alpha}
-    return {
-        f"{prefix}{part}/{name}": value.detach().cpu().contiguous()
-        for part, values in parts.items()
-        for name, value in values.items()
-    }
+    return {name: value.detach().cpu().contiguous() for name, value in _named(meta, prefix)}
+
+
+def _named(meta: Meta, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    for part, values in (("theta", meta.theta), ("alpha", meta.alpha)):
+        yield from ((f"{prefix}{part}/{name}", value) for name, value in values.items())
 
 
 def unpack(tensors: Mapping[str, Tensor], prefix: str = "") -> Meta:
@@ -77,10 +77,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """By name, in the names' order: safetensors gives them in another one in every process."""
     try:
         return dict(sorted(load(path.read_bytes()).items()))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; expected a checkpoint's tensors") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: {_reason(error)}; expected a checkpoint's tensors") from None
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def _reason(error: OSError) -> str:
+    return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
 
 
 def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
@@ -93,8 +97,8 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         learner = _settings(LearnerSettings, {"layers": {}, **document["learner"]})
         network = _settings(NETWORKS[document["network"]["kind"]], with_later_keys(document["network"]))
         return Learner.build(problem, network, learner), document["about"]
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; expected a checkpoint") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: {_reason(error)}; expected a checkpoint") from None
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -120,7 +124,8 @@ def _settings(kind: type[T], document: Mapping[str, Any]) -> T:
 
 def _fitted(learner: Learner, found: Mapping[str, Tensor], path: Path) -> Meta:
     """(theta, alpha) in the order of the network's layers."""
-    expected = pack(learner.initial(torch.Generator()))
+    with torch.device("meta"):  # shapes alone: a description may claim any
+        expected = dict(_named(learner.initial(torch.Generator())))
     for name in sorted(expected.keys() | found.keys()):
         wanted = tuple(expected[name].shape) if name in expected else "absent"
         given = tuple(found[name].shape) if name in found else "absent"

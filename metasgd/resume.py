@@ -18,6 +18,7 @@ from metasgd.errors import CheckpointError
 from metasgd.files import write_atomically
 from metasgd.loop import Point, TrainingState
 
+UNFIT = (LookupError, TypeError, ValueError, RuntimeError)  # raised by contents of another form
 TEXT, DIGEST = "text", "digest"  # tensors of bytes: JSON, and the SHA-256 of all the others
 
 
@@ -40,7 +41,17 @@ class SavedState:
     tensors: Mapping[str, Tensor]
 
     def restore(self, state: TrainingState) -> None:
-        """Put a state back to where this one was."""
+        """Put a state back to where this one was. Raises NotWholeError for what no such training has left."""
+        try:
+            self._restore(state)
+        except UNFIT as error:
+            words = " ".join(str(error).split())
+            raise NotWholeError(
+                f"the state of iteration {self.iteration} does not fit its training ({words}); expected one "
+                "that it left: delete the state to start anew"
+            ) from None
+
+    def _restore(self, state: TrainingState) -> None:
         _overwrite(state.meta, unpack(self.tensors, "now/"))
         _overwrite(state.best, unpack(self.tensors, "best/"))
         if state.optimiser:
@@ -113,11 +124,18 @@ def from_bytes(content: bytes, identity: str, where: str) -> SavedState:
         raise NotWholeError(f"{where}: not a whole resume file ({error})") from None
     if _bytes(digest) != tensors_digest(tensors).encode():
         raise NotWholeError(f"{where}: not a whole resume file (its digest differs)")
-    text = json.loads(_bytes(tensors.pop(TEXT)))
-    if text["identity"] != identity:
-        raise CheckpointError(f"{where}: the state of run {text['identity']}; expected that of {identity}")
-    curve = [Point(**point) for point in text["saved"].pop("curve")]
-    return SavedState(curve=curve, tensors=tensors, **text["saved"])
+    try:
+        text = json.loads(_bytes(tensors.pop(TEXT)))
+        if text["identity"] != identity:
+            raise CheckpointError(
+                f"{where}: the state of run {text['identity']}; expected that of {identity}"
+            )
+        curve = [Point(**point) for point in text["saved"].pop("curve")]
+        return SavedState(curve=curve, tensors=tensors, **text["saved"])
+    except UNFIT as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise NotWholeError(f"{where}: not a resume file ({error!r})") from None
 
 
 def _tensor(content: bytes) -> Tensor:

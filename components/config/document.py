@@ -14,6 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from components.config.bounds import require_small
 from components.config.parsing import from_document
 from components.console.messages import in_one_line
 from metasgd.errors import InputError
@@ -56,6 +57,7 @@ class Document:
 def read(path: Path = PARAMS_FILE) -> Document:
     """Raises InputError for a file that is missing, not YAML in UTF-8, or holds no parameters."""
     try:
+        require_small(path.read_text(encoding="utf-8"))
         found = OmegaConf.to_container(OmegaConf.load(path))
         json.dumps(found)
     except FileNotFoundError:
@@ -88,6 +90,7 @@ def parse_override(text: str, document: Document) -> Override:
     if not equals or not key:
         raise InputError(f"SET {text!r}: expected key=value, as in train.iterations=2000")
     try:
+        require_small(text.partition("=")[2])
         nested = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
         json.dumps(nested)  # YAML has values that no parameter can have, as bytes
     except UNREADABLE as error:

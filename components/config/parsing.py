@@ -49,7 +49,7 @@ def _keys(location: Sequence[int | str], text: str | bytes) -> Iterator[str]:
     """The keys that a user wrote, and a last one that is missing; a union puts its tag in between."""
     node = json.loads(text)
     for place, part in enumerate(location):
-        if part in node if isinstance(node, dict) else isinstance(node, list) and isinstance(part, int):
+        if part in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
             node = node[part]
         elif place < len(location) - 1 or (isinstance(node, dict) and part in node.values()):
             continue

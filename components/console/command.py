@@ -2,13 +2,16 @@
 
 import argparse
 import errno
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from components.console.messages import in_one_line
 from components.console.signals import Terminated
 from metasgd.errors import InputError
 
+NO_MEMORY = re.compile("allocate memory|out of memory")  # in torch's words
 INTERRUPTED, TERMINATED = 130, 143  # what a shell reports for Ctrl-C and for SIGTERM
 
 
@@ -28,6 +31,13 @@ def run_command(main: Callable[[], None]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         _stop(f"{error.filename or 'a file'}: cannot be written ({error.strerror}); nothing was kept", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
+            raise
+        _stop(
+            f"out of memory ({in_one_line(error) or 'no more to be had'}); expected less work or more memory",
+            1,
+        )
     except KeyboardInterrupt as end:
         _stop(str(end) or "interrupted", INTERRUPTED)
     except Terminated as end:

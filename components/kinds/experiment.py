@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from components.config.bounds import require_bounded, require_seed
 from components.config.document import DEFAULTS, PARAMS_FILE, Document, Override, merge, parse_override, read
 from components.config.names import require_name
 from components.config.parsing import STRICT, from_document
@@ -38,6 +39,7 @@ class Experiment:
         if algorithm not in self.algorithms:
             known = ", ".join(self.algorithms)
             raise InputError(f"{self.name}: algorithm {algorithm!r} is unknown; expected one of {known}")
+        require_seed(seed, f"{self.name}: SEEDS")
         learner = self.algorithms[algorithm]
         return Training(self.name, algorithm, seed, self.network, learner, self.train)
 
@@ -92,6 +94,7 @@ def _load(document: Document, name: str, overrides: Sequence[Override]) -> Exper
         if (other := override.changes.get("kind", kind)) != kind:
             raise InputError(f"SET {override.text!r}: kind is {other!r}; expected {kind!r}, which {name} has")
         merged = override.applied(merged)
+    require_bounded(merged, where)
     experiment = from_document(Experiment, {"name": name, **merged}, where)
     _require_sense(experiment, where)
     return experiment

@@ -249,3 +249,17 @@ def test_a_description_with_an_unknown_word_is_refused(
     save_checkpoint(tmp_path, learner, start(learner), {})
     edit(tmp_path, lambda document: document[section].update({key: value}))
     assert value in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", [ABOUT, WEIGHTS])
+def test_a_folder_where_a_file_should_be(tmp_path: Path, name: str) -> None:
+    saved(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    assert f"{name}: cannot be read (Is a directory); expected a checkpoint" in refused(tmp_path)
+
+
+def test_a_description_of_a_huge_network_allocates_nothing(tmp_path: Path) -> None:
+    """Layers a million wide would take four terabytes: shapes are compared, not made."""
+    edit(saved(tmp_path), lambda document: document["network"].update(hidden=[10**6, 10**6]))
+    assert "linear0.bias is (4,); expected (1000000,)" in refused(tmp_path)

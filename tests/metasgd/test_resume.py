@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
+from metasgd.digests import tensors_digest
 from metasgd.engine import has_compiler
 from metasgd.errors import CheckpointError
 from metasgd.loop import Outcome, Point, Resume, TrainingState
 from metasgd.reinforcement import meta_train_policy
-from metasgd.resume import NotWholeError, SavedState, from_bytes, to_bytes
+from metasgd.resume import DIGEST, TEXT, NotWholeError, SavedState, from_bytes, to_bytes
 from metasgd.seeds import generator
 from metasgd.training import meta_train
 from tests.metasgd.small import (
@@ -158,3 +160,35 @@ def test_a_state_is_a_snapshot() -> None:
     again = to_bytes(replace(one), "run")
     one.meta.theta["linear1.bias"].add_(1)
     assert content == again != to_bytes(one, "run")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("best/theta/linear0.bias"),
+        lambda tensors: tensors.update({"now/theta/linear0.bias": torch.zeros(3)}),
+        lambda tensors: tensors.update(tasks=torch.zeros(3, dtype=torch.uint8)),
+    ],
+)
+def test_a_whole_state_of_another_form_is_refused(
+    change: Callable[[dict[str, torch.Tensor]], object],
+) -> None:
+    """Its digest fits, and its tensors are not those of the training: one line."""
+    tensors = load(to_bytes(state(), "run"))
+    del tensors[DIGEST]
+    change(tensors)
+    digest = torch.frombuffer(bytearray(tensors_digest(tensors).encode()), dtype=torch.uint8)
+    found = from_bytes(save({**tensors, DIGEST: digest}), "run", "here")
+    with pytest.raises(NotWholeError, match=r"does not fit its training .*: delete the state") as refused:
+        found.restore(state())
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"identity": "run", "saved": {"curve": [1]}}'])
+def test_a_whole_state_without_its_text_is_refused(text: str) -> None:
+    tensors = load(to_bytes(state(), "run"))
+    del tensors[DIGEST]
+    tensors[TEXT] = torch.tensor(list(text.encode()), dtype=torch.uint8)
+    digest = torch.frombuffer(bytearray(tensors_digest(tensors).encode()), dtype=torch.uint8)
+    with pytest.raises(NotWholeError, match="here: not a resume file"):
+        from_bytes(save({**tensors, DIGEST: digest}), "run", "here")

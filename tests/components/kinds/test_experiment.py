@@ -135,7 +135,7 @@ def test_unknown_names_list_the_known_ones() -> None:
         ("algorithms.maml.alpha=some", "algorithms.maml.alpha", "'some'", "'per-parameter', 'scalar'"),
         ("tasks.distribution.shots=0", "shots", "0", "at least 1"),
         ("tasks.stored.gate=1", "tasks.stored.gate", "1", "greater than or equal to 2"),
-        ("tasks.seed=-1", "tasks.seed", "-1", "greater than or equal to 0"),
+        ("tasks.seed=-1", "tasks.seed", "-1", "expected a seed from 0 to"),
         ("tasks.stored.test_shots=[]", "tasks.stored.test_shots", "[]", "at least 1 item"),
         ("train=5", "train", "5", "a section with the keys optimiser, iterations"),
     ],

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.components.kinds.loading import PARAMS, refused
+from metasgd.errors import InputError
+from tests.components.kinds.loading import PARAMS, load, refused
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,56 @@ def test_files_that_are_no_parameters(tmp_path: Path, content: bytes) -> None:
     assert str(path) in refused(params=path)
     path.unlink()
     assert "no such file" in refused(params=path)
+
+
+NINES = ", ".join("*" * 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("defaults: &a {b: *a}\n", "expected no alias within what it names"),
+        ("defaults: &a [[[*a]]]\n", "expected no alias within what it names"),
+        (
+            "".join(
+                f"{name}: &{name} [{NINES.replace('*', '1' if name == 'a' else f'*{before}')}]\n"
+                for before, name in zip(" abcdefgh", "abcdefghi", strict=True)
+            ),
+            "expected 100,000 values at most",
+        ),
+        ("defaults: " + "[" * 5000 + "]" * 5000, "not readable as YAML"),
+    ],
+    ids=["recursive", "deeper", "bomb", "deep"],
+)
+def test_documents_without_an_end(tmp_path: Path, text: str, words: str) -> None:
+    """Aliases are counted before they are written out: a bomb of 300 bytes would take gigabytes."""
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert words in refused(params=path)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "train.iterations=100000000000000000000",
+            "train.iterations is 100000000000000000000; expected 1,000",
+        ),
+        ("network.hidden=[40, 10000000000]", "network.hidden is 10000000000; expected 1,000,000,000 at most"),
+        ("tasks.seed=9223372036854775808", "tasks.seed is 9223372036854775808; expected a seed from 0"),
+        ("algorithms.maml.start=[1]", "algorithms.maml.start.1: Field required"),
+        ("train=&a [*a]", "expected no alias within what it names"),
+    ],
+)
+def test_numbers_that_no_run_could_bear(override: str, words: str) -> None:
+    assert words in refused(override)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_that_no_generator_takes(seed: int) -> None:
+    with pytest.raises(InputError, match=f"SEEDS is {seed}; expected a seed from 0 to"):
+        load().training("maml", seed)
+    load().training("maml", 2**63 - 1)
 
 
 WRONG_NAMES = [
