@@ -90,8 +90,10 @@ def read_episodes(folder: Path) -> Episodes:
     path = folder / MANIFEST
     try:
         content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file; expected the output of the preprocess step") from None
+    except OSError as error:
+        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        reason = "no such file" if missing else f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {reason}; expected the output of the preprocess step") from None
     require_whole(folder, but=[IMAGES])
     manifest = from_json(Manifest, content, str(path))
     flat = read_tensors(folder / TASKS)

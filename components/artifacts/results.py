@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import pandas as pd
 import pydantic
 from pydantic import Field, TypeAdapter
 
@@ -107,6 +108,14 @@ class Result:
     def scores(self) -> dict[int, ShotScores]:
         """By number of shots, the reported one first."""
         return {self.shots: ShotScores(self.task_set, self.tasks, self.steps), **self.other_shots}
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """The scores of single tasks. Raises InputError for a file that does not hold them."""
+    try:
+        return pd.read_parquet(path, columns=["set", "shots", "task", "step", "score"])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable ({type(error).__name__}); expected per-task scores") from None
 
 
 def read_json(kind: type[T], path: Path) -> T:

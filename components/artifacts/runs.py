@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.config.parsing import from_json, to_json
+from metasgd.errors import InputError
 from metasgd.files import write_atomically
 
 RUN, RUNS = "run.json", "runs.json"  # of a checkpoint, and of the results of a lane
@@ -28,7 +29,7 @@ def write_run(path: Path, run: RunRecord) -> None:
 
 def read_run(path: Path) -> RunRecord | None:
     """None without such a file, as in a checkpoint that DVC has pulled."""
-    return from_json(RunRecord, path.read_bytes(), str(path)) if path.exists() else None
+    return from_json(RunRecord, _content(path), str(path)) if path.exists() else None
 
 
 def write_runs(path: Path, runs: Mapping[str, RunRecord]) -> None:
@@ -37,4 +38,11 @@ def write_runs(path: Path, runs: Mapping[str, RunRecord]) -> None:
 
 
 def read_runs(path: Path) -> dict[str, RunRecord]:
-    return from_json(dict[str, RunRecord], path.read_bytes(), str(path)) if path.exists() else {}
+    return from_json(dict[str, RunRecord], _content(path), str(path)) if path.exists() else {}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a record of runs") from None

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from mlflow import MlflowClient
 
 from components.artifacts.checkpoint import Trained, load_champion, load_trained
 from components.artifacts.decision import Comparison, Decision, Model
-from components.artifacts.results import Result, read_json
+from components.artifacts.results import Result, read_json, read_scores
 from components.artifacts.runs import RUNS, read_runs
 from components.config.parsing import to_json
 from components.config.settings import Promotion
@@ -114,6 +113,12 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
     training, file = trained.about.training, lane.results / f"{trained.name}.json"
     result = read_json(Result, file)
     scores = _stored_scores(file.with_suffix(".parquet"))
+    tasks = lane.tasks.parameters.stored.gate
+    if len(scores) != tasks:
+        raise InputError(
+            f"{lane.results}: {len(scores)} gate tasks; expected the {tasks} of {lane.tasks.episodes.folder}: "
+            "score them anew"
+        )
     if lane.promotion.dry_run:
         return Contender(Model(training.algorithm, training.seed, None), scores)
     run = read_runs(lane.results / RUNS).get(trained.name)
@@ -128,8 +133,10 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
 
 def _stored_scores(path: Path) -> np.ndarray:
     """The gate scores [tasks] after the last step, in the order of the tasks."""
-    scores = pd.read_parquet(path)
+    scores = read_scores(path)
     gate = scores[scores["set"] == "gate"]
+    if gate.empty:
+        raise InputError(f"{path}: holds no scores on gate tasks; expected them: score the checkpoint anew")
     gate = gate[gate["step"] == gate["step"].max()]
     return np.asarray(gate.sort_values("task")["score"], dtype=np.float64)
 
@@ -166,12 +173,6 @@ def _judge(
     folder, tasks = lane.tasks.episodes.folder, lane.tasks.parameters.stored.gate
     if tasks < 2:  # as in earlier episodes
         raise InputError(f"{folder}: 1 gate task; expected at least 2")
-    for challenger in challengers:
-        if len(challenger.scores) != tasks:
-            raise InputError(
-                f"{lane.results}: {len(challenger.scores)} gate tasks; expected the {tasks} of {folder}: "
-                "score them anew"
-            )
     objective = OBJECTIVES[lane.tasks.episodes.manifest.problem.objective]
     scores = [challenger.scores for challenger in challengers]
     return judge(scores, present.scores if present else None, objective.higher_is_better, gone)

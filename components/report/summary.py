@@ -11,7 +11,7 @@ from rich.text import Text
 
 from components.artifacts.decision import Decision
 from components.artifacts.intervals import half_width
-from components.artifacts.results import Result, Score
+from components.artifacts.results import Result, Score, read_scores
 from components.report.lanes import Lane, read_lanes
 from components.report.wording import score, versions
 from metasgd.errors import InputError
@@ -167,9 +167,6 @@ def _at_step(result: Result, shots: int, step: int) -> Score:
 
 
 def _task_scores(path: Path, name: str, shots: int, step: int) -> pd.DataFrame:
-    """Columns task, score of a set. Raises InputError where the file does not hold them."""
-    try:
-        scores = pd.read_parquet(path, columns=["set", "shots", "task", "step", "score"])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable ({type(error).__name__}); expected per-task scores") from None
+    """Columns task, score of a set."""
+    scores = read_scores(path)
     return scores[(scores["set"] == name) & (scores["shots"] == shots) & (scores["step"] == step)]

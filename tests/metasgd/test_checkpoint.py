@@ -262,4 +262,4 @@ def test_a_folder_where_a_file_should_be(tmp_path: Path, name: str) -> None:
 def test_a_description_of_a_huge_network_allocates_nothing(tmp_path: Path) -> None:
     """Layers a million wide would take four terabytes: shapes are compared, not made."""
     edit(saved(tmp_path), lambda document: document["network"].update(hidden=[10**6, 10**6]))
-    assert "linear0.bias is (4,); expected (1000000,)" in refused(tmp_path)
+    assert "linear0.bias is (8,); expected (1000000,)" in refused(tmp_path)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from components.config.code import ROOT
 from components.console.command import INTERRUPTED, StepFailedError, run_command
@@ -117,6 +118,18 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 2
     assert "cannot be written (No space left on device)" in line
     assert line.count("\n") == 1
+
+
+def test_no_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Torch's own error of a tensor that is too large, and Python's."""
+    for main in (lambda: torch.empty(2**60), raising(MemoryError())):
+        code, line = ends(main, capsys)  # type: ignore[arg-type]
+        assert code == 1
+        assert line.startswith("error: out of memory (")
+        assert line.endswith("expected less work or more memory\n")
+        assert line.count("\n") == 1
+    with pytest.raises(RuntimeError, match="shapes"):
+        run_command(raising(RuntimeError("shapes differ")))
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
