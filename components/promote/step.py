@@ -28,7 +28,7 @@ from components.tracking.registry import (
     move_champion,
     reconcile,
 )
-from metasgd.errors import CheckpointError, InputError
+from metasgd.errors import InputError
 from metasgd.files import write_atomically
 from metasgd.objectives import OBJECTIVES
 from metasgd.own_folder import require_whole
@@ -116,8 +116,8 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
     tasks = lane.tasks.parameters.stored.gate
     if len(scores) != tasks:
         raise InputError(
-            f"{lane.results}: {len(scores)} gate tasks; expected the {tasks} of {lane.tasks.episodes.folder}: "
-            "score them anew"
+            f"{lane.results}: {len(scores)} gate tasks; expected the {tasks} of "
+            f"{lane.tasks.episodes.folder}: score them anew"
         )
     if lane.promotion.dry_run:
         return Contender(Model(training.algorithm, training.seed, None), scores)
@@ -147,7 +147,7 @@ def _champion(lane: Lane, version: str | None) -> tuple[Contender | None, str]:
         return None, NO_CHAMPION
     try:
         return _scored_champion(lane, version), ""
-    except (ArtifactsError, CheckpointError) as error:
+    except ArtifactsError as error:
         print(f"{lane.experiment}: warning: the champion cannot be met: {error}", flush=True)
         return None, f"the champion, version {version}, cannot be loaded"
 
@@ -157,7 +157,10 @@ def _scored_champion(lane: Lane, version: str) -> Contender:
     where, expected = f"champion {lane.experiment} version {version}", lane.tasks.episodes.manifest.problem
     with tempfile.TemporaryDirectory() as scratch:
         folder = fetch_checkpoint(lane.experiment, version, Path(scratch))
-        learner, meta, origin = load_champion(folder, where)
+        try:
+            learner, meta, origin = load_champion(folder, where)
+        except InputError as error:
+            raise ArtifactsError(str(error)) from None
     if learner.problem != expected:
         raise InputError(
             f"{where} solves {learner.problem}; expected {expected}: give this experiment another name"

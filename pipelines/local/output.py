@@ -9,11 +9,12 @@ from metasgd.errors import InputError
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 STARTED = re.compile(r"Executing task '([\w-]+)'")
-BAD_INPUT = re.compile(r"InputError|CheckpointError|TrainingDivergedError|S3\w*Error")
+# Of the errors that are raised under these names, all but one are for the user to mend.
+OURS, NOT_HIS = ("components.", "metasgd."), "StepFailedError"
 FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
 FAILED = re.compile(r"Task '([\w-]+)' finished with status FAILURE")
 # kfp's own error says no more than that a step failed.
-FAILURE = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (?!Pipeline '\w+' finished)(.+)$")
+FAILURE = re.compile(r"^([\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (?!Pipeline '\w+' finished)(.+)$")
 # A step runs under a shell, which tells what signal ended it: kfp keeps no exit code.
 SIGNALS = {signal.strsignal(number) or number.name: number for number in signal.Signals}
 KILLED = re.compile(rf"(?:.*\d+ )?({'|'.join(map(re.escape, SIGNALS))})(?: \(core dumped\))?(?: |$)")
@@ -43,8 +44,9 @@ class Output:
         """InputError for what the user can mend; StepFailedError for all else."""
         if self.failure is None:
             return StepFailedError(f"{self._silent_end()} (log: {log})")
-        kind, message = self.failure.groups()
-        if BAD_INPUT.fullmatch(kind) or FULL_DISK.search(message):
+        module, kind, message = self.failure.groups("")
+        is_his = module.startswith(OURS) and kind != NOT_HIS
+        if is_his or FULL_DISK.search(message):
             return InputError(f"{message} (log: {log})")
         return StepFailedError(f"{kind}: {message} (log: {log})")
 
