@@ -40,6 +40,23 @@ class Stop:
 
 
 @contextmanager
+def raising_terminated() -> Iterator[None]:
+    """Within, SIGTERM raises Terminated wherever the program is, as Ctrl-C raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def stoppable() -> Iterator[Stop]:
     """Within, a signal only requests a stop, and the code that calls `check` stops there."""
     stop = Stop()

@@ -14,14 +14,16 @@ from typing import Any
 import docker
 from docker.types import DeviceRequest, Mount
 
-from components.config.environment import COMPILED, LOCAL, PARENT, PIPELINE_RUN, STATES
+from components.config.environment import COMPILED, LOCAL, PARENT, PATIENCE, PIPELINE_RUN, STATES
+from components.console.command import TERMINATED
+from components.console.signals import Terminated, raising_terminated
 from components.tracking.client import tracking_uri
 from metasgd.errors import InputError
 from pipelines.image import has_image
 
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
-HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES)
+HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES, PATIENCE)
 HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a server
 READ = ("data", "datasets")
 
@@ -96,7 +98,10 @@ def main() -> None:
     arguments = container_arguments(Path.cwd(), client.info())
     local.init(local.DockerRunner(**arguments), pipeline_root=root)
     try:
-        components.load_component_from_file(package)()
+        with raising_terminated():
+            components.load_component_from_file(package)()
+    except Terminated:
+        sys.exit(TERMINATED)
     finally:
         # kfp leaves a container running when it is interrupted itself.
         for left in client.containers.list(filters={"label": f"{LABEL}={arguments['labels'][LABEL]}"}):

@@ -6,6 +6,7 @@ module's command); the launcher reads its lines.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.console.signals import Terminated
 from metasgd.errors import InputError
 from pipelines.dag import NAME
 from pipelines.local.output import Output
@@ -57,14 +59,28 @@ def run_here(
         command = [str(python), "-u", "-m", module, str(here / package), str(here / root)]
         with subprocess.Popen(
             command, cwd=here, env={**os.environ, "TMPDIR": scratch}, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=held,
+            stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=held, process_group=0,
         ) as process:  # fmt: skip
-            for line in process.stdout or []:
-                kept.write(line)
-                show(output.read(line))
+            try:
+                for line in process.stdout or []:
+                    kept.write(line)
+                    show(output.read(line))
+            except (KeyboardInterrupt, Terminated) as end:
+                _stop(process, signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
+                raise
         if process.returncode:
             raise output.error(log)
     return max(root.glob(f"{NAME}-*"))
+
+
+def _stop(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """The runner and its steps, which keep what they have; at once, where that is asked for again."""
+    os.killpg(process.pid, number)
+    try:
+        for _ in process.stdout or []:  # until the last of them has ended
+            pass
+    except (KeyboardInterrupt, Terminated):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

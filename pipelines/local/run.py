@@ -12,6 +12,7 @@ from rich.console import Console
 from components.component import LOCAL_IMAGE
 from components.config.environment import PARENT, PIPELINE_RUN
 from components.config.parsing import to_json
+from components.console.signals import raising_terminated
 from components.console.tables import print_whole
 from components.kinds.experiment import Experiment
 from components.report.step import read_summary
@@ -51,7 +52,11 @@ def run_pipeline(
     module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
     compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
     tags = {"experiments": " ".join(names), TAG: folder.name}
-    with under_way(folder) as lock, open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent:
+    with (
+        raising_terminated(),
+        under_way(folder) as lock,
+        open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent,
+    ):
         end_lost_runs(parent.client)
         models = [experiment.name for experiment in experiments if not experiment.promote.dry_run]
         require_ready(parent.client, {experiment.kind for experiment in experiments}, models)
