@@ -78,8 +78,8 @@ def _require_health(uri: str) -> None:
             raise_on_status=False,
         )
     except (requests.RequestException, MlflowException) as error:
-        reason = type(error.__cause__ or error).__name__
-        raise AwayError(f"{named(uri)}: not reachable ({reason}); expected a running MLflow server") from None
+        why = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
+        raise AwayError(f"{named(uri)}: not reachable{why}; expected a running MLflow server") from None
     code = answer.status_code
     if code == requests.codes.unauthorized and not _has_credentials(uri):
         raise InputError(
