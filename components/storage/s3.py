@@ -22,16 +22,23 @@ from metasgd.errors import InputError
 S3Client = Any  # boto3 makes its classes at run time
 ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,254})(?:/(.*?))?/*")
 REGION = "us-east-1"  # for servers that know none, where none is set
-CONNECT, READ = 5, 30  # seconds
-ATTEMPTS = 3  # per request, further and further apart, by botocore
-CONFIG = Config(
-    connect_timeout=CONNECT,
-    read_timeout=READ,
-    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    # Not every server has the checksums that AWS added in 2024; contents are compared by their md5.
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-)
+
+
+def _config(connect: float, read: float, attempts: int) -> Config:
+    """connect, read: seconds. attempts: per request, further and further apart, by botocore."""
+    return Config(
+        connect_timeout=connect,
+        read_timeout=read,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        # Not every server has the checksums that AWS added in 2024; contents are compared by their md5.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+PATIENT = _config(connect=5, read=30, attempts=3)
+# Of states, which are written again and again: a pod that is told to end has 30 seconds for all it does.
+HASTY = _config(connect=3, read=8, attempts=1)
 
 RAISED = (
     botocore.ClientError,
@@ -110,7 +117,7 @@ def parse(url: str, where: str) -> Place:
     return Place(bucket, key)
 
 
-def client(endpoint: str | None = None) -> S3Client:
+def client(endpoint: str | None = None, config: Config = PATIENT) -> S3Client:
     """A client of the server at `endpoint`, by default the environment's; close it after use.
 
     boto3 asks a server with an address of its own in path style: http://host/bucket/key.
@@ -121,7 +128,7 @@ def client(endpoint: str | None = None) -> S3Client:
     try:
         session = Session()
         region = session.region_name or REGION
-        return session.client("s3", region_name=region, endpoint_url=endpoint, config=CONFIG)
+        return session.client("s3", region_name=region, endpoint_url=endpoint, config=config)
     except botocore.BotoCoreError as error:
         raise InputError(f"S3: {in_one_line(error)}; expected settings that boto3 can use") from None
     except ValueError:

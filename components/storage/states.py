@@ -102,12 +102,22 @@ class KeptState:
     def find(self, strict: bool = False) -> None:
         """Read the newest whole copy; one that is damaged or of another training is said and passed over.
 
-        strict: or raised, as a CheckpointError. Raises InputError where a store cannot be asked.
+        strict: or raised, as a CheckpointError. Raises InputError where a store cannot be asked, unless
+        another has a state: then that is said.
         """
-        answers = [place.find(self.identity) for place in self.places]
+        answers, away = [], []
+        for place in self.places:
+            try:
+                answers.append(place.find(self.identity))
+            except InputError as error:
+                away.append(error)
         self.found = max(
             (saved for saved, _ in answers if saved), key=lambda one: one.iteration, default=None
         )
+        if away and not self.found:
+            raise away[0]
+        for failure in away:
+            self.say(f"warning: {failure}; the state that is kept elsewhere is used")
         instead = "the copy beside it is used" if self.found else "the training starts anew"
         for problem in [problem for _, problems in answers for problem in problems]:
             if strict:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from components.config.environment import LOCAL, PARENT, PIPELINE_RUN, STATES
-from components.storage.s3 import Place, S3Client, S3MissingError, client, parse, s3_errors
+from components.storage.s3 import HASTY, Place, S3Client, S3MissingError, client, parse, s3_errors
 from metasgd.errors import CheckpointError, InputError
 from metasgd.files import write_atomically
 
@@ -114,7 +114,7 @@ def default_stores() -> Iterator[Sequence[Store]]:
         yield [Folder(Path(named) / run)]
     else:
         place = parse(named, STATES)
-        with closing(client()) as server:
+        with closing(client(config=HASTY)) as server:
             bucket = Bucket(place / run if run else place, server)
             # A pod's root cannot be written.
             yield [local, bucket] if local.is_writable() else [bucket]

@@ -1,12 +1,15 @@
 """The places of states: folders and S3 servers, as the environment names them."""
 
 import shutil
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from botocore.config import Config
 
-from components.storage.s3 import Place, S3UnreachableError
+from components.storage.s3 import HASTY, Place, S3UnreachableError, client
 from components.storage.stores import Bucket, Folder, default_stores
 from metasgd.errors import InputError
 from tests.components.storage.kept import FILES, adam, always, finish, interrupted, kept_in, newest, objects
@@ -83,6 +86,26 @@ def test_a_server_that_goes_away_costs_one_warning(
     (line,) = said
     assert line.startswith(f"warning: the state cannot be kept (s3://{BUCKET}/states/gone: is not reachable")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_server_that_does_not_answer_refuses_no_state_of_this_machine(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is gone, refuses, or never answers; without a state here, nobody knows what it has."""
+    interrupted(Folder(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        hasty = HASTY.merge(Config(read_timeout=0.2))
+        with closing(client(address, hasty)) as away:
+            there = Bucket(Place(BUCKET, "states/silent"), away)
+            kept, said = kept_in(Folder(tmp_path), there)
+            assert kept.found is not None
+            assert "is not reachable" in said[0]
+            assert said[0].endswith("the state that is kept elsewhere is used")
+            with pytest.raises(S3UnreachableError):
+                kept_in(Folder(tmp_path / "empty"), there)
 
 
 # ---- Where ----
