@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from components.console.tables import print_whole
 from components.serving.names import legible
 
 ROWS = 20
@@ -17,13 +18,10 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Se
     console = Console(emoji=False, highlight=False)
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in header:
-        if name in numbers:
-            table.add_column(name, justify="right", no_wrap=True)
-        else:
-            table.add_column(name, overflow="fold")
+        table.add_column(name, justify="right" if name in numbers else "left", no_wrap=True)
     for row in rows[:ROWS]:
         table.add_row(*(Text(legible(cell)) for cell in row))
-    console.print(table)
+    print_whole(console, table)
     if len(rows) > ROWS:
         console.print(Text(f"... and {len(rows) - ROWS:,} more rows"))
 
