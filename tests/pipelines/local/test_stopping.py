@@ -38,6 +38,8 @@ def stopped(checkout: Path, stage: str, number: signal.Signals) -> tuple[int, st
     with subprocess.Popen(
         command, cwd=checkout, env={**inherited, "PYTHONPATH": str(checkout)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        # Where tests run in the background, a shell lets them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads here
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
