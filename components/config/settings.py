@@ -54,6 +54,11 @@ class TaskSettings:
         """The folder or archive that the tasks are made of; None for those that are drawn."""
         return None
 
+    @property
+    def place(self) -> str:
+        """Where the tasks come from, for messages."""
+        return self.files or self.kind
+
     def problem_with(self, train: TrainingSettings | TrpoSettings) -> str | None:
         """What no single key can say about itself: "key is value; expected …"."""
         return None

@@ -1,7 +1,7 @@
 """What is odd about pictures that decode well: no error, but nothing that scores should hide."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from statistics import median
 from typing import NamedTuple
@@ -33,9 +33,10 @@ def oddities(pictures: ClassImages) -> list[str]:
         for _ in range(count)
     ]
     flat = _flat(pictures.images)
-    found = [_of_one_colour([place for place, is_flat in zip(places, flat, strict=True) if is_flat])]
+    of_one_colour = [[place] for place, is_flat in zip(places, flat, strict=True) if is_flat]
+    found = [_counted(of_one_colour, "is", "are", "of one colour throughout")]
     found += _repeated(_same(pictures.images, places, flat))
-    found += [_nearly_empty(pictures), _hidden(pictures.left_out)]
+    found += [_nearly_empty(Counter(places)), _hidden(pictures.left_out)]
     return [line for line in found if line]
 
 
@@ -71,27 +72,17 @@ def _repeated(groups: Iterator[list[_Place]]) -> list[str]:
 
 
 def _counted(groups: Sequence[Sequence[_Place]], one: str, many: str, words: str) -> str:
+    """groups: the places of every such picture."""
     if not groups:
         return ""
+    number = f"{len(groups)} picture{'' if len(groups) == 1 else 's'} {one if len(groups) == 1 else many}"
     labels = " and ".join(repr(label) for label in dict.fromkeys(place.label for place in groups[0]))
-    return f"{_number(len(groups))} {one if len(groups) == 1 else many} {words} ({_first(groups)}{labels})"
+    return f"{number} {words} ({'in' if len(groups) == 1 else 'the first in'} {labels})"
 
 
-def _of_one_colour(places: Sequence[_Place]) -> str:
-    if not places:
-        return ""
-    verb = "is" if len(places) == 1 else "are"
-    return f"{_number(len(places))} {verb} of one colour throughout ({_first(places)}{places[0].label!r})"
-
-
-def _nearly_empty(pictures: ClassImages) -> str:
-    sizes = {
-        label: count
-        for split in SPLITS
-        for label, count in zip(pictures.classes[split], pictures.counts[split], strict=True)
-    }
+def _nearly_empty(sizes: Mapping[_Place, int]) -> str:
     usual = median(sizes.values())
-    few = sorted((count, label) for label, count in sizes.items() if count * FEW < usual)
+    few = sorted((count, place.label) for place, count in sizes.items() if count * FEW < usual)
     if not few:
         return ""
     count, label = few[0]
@@ -104,11 +95,3 @@ def _hidden(folders: Sequence[str]) -> str:
         return ""
     are = "folder is" if len(folders) == 1 else "folders are"
     return f"{len(folders)} hidden {are} left out ({folders[0]!r})"
-
-
-def _number(count: int) -> str:
-    return f"{count} picture{'' if count == 1 else 's'}"
-
-
-def _first(found: Sequence[object]) -> str:
-    return "in " if len(found) == 1 else "the first in "

@@ -21,7 +21,7 @@ def require_enough(tasks: "ImageTasks", pictures: "ClassImages") -> None:
         ways, have = tasks.distribution.ways, _classes(tasks, pictures, split)
         if have < ways:
             raise InputError(
-                f"{tasks.source.path}: {split} has {have} {'class' if have == 1 else 'classes'}; expected "
+                f"{tasks.place}: {split} has {have} {'class' if have == 1 else 'classes'}; expected "
                 f"distribution.ways, {ways}, at least, of {_total(pictures)} in all"
             )
     need = {split: _pictures_needed(tasks, split) for split in pictures.classes}
@@ -35,7 +35,7 @@ def require_enough(tasks: "ImageTasks", pictures: "ClassImages") -> None:
         lack = "class lacks" if len(short) == 1 else "classes lack"
         named = ", ".join(words for _, words in short[:NAMED]) + ("" if len(short) <= NAMED else ", ...")
         raise InputError(
-            f"{tasks.source.path}: {len(short)} {lack} pictures: {named}; expected shots + queries of each"
+            f"{tasks.place}: {len(short)} {lack} pictures: {named}; expected shots + queries of each"
         )
 
 

@@ -40,6 +40,10 @@ class ImageTasks(TaskSettings):
     def files(self) -> str | None:
         return None if self.source.name in GENERATED else self.source.path
 
+    @property
+    def place(self) -> str:
+        return self.files or self.source.name
+
     def problem_with(self, train: TrainingSettings | TrpoSettings) -> str | None:
         if self.source.final and train.select != "last":
             return "train.select is 'best'; expected 'last', as tasks.source.final is true"

@@ -21,6 +21,6 @@ def preprocess(tasks: TaskSettings, output: Path, pinned: "Pin | None" = None, s
     with own_folder(output, "components.preprocess") as folder:
         odd = "; ".join(tasks.draw(folder, pinned))
         if odd and strict:
-            raise InputError(f"{tasks.files or tasks.kind}: {odd}; expected nothing odd, by CHECK=strict")
+            raise InputError(f"{tasks.place}: {odd}; expected nothing odd, by CHECK=strict")
     if odd:
-        print(f"{tasks.files or tasks.kind}: warning: {odd}", flush=True)
+        print(f"{tasks.place}: warning: {odd}", flush=True)

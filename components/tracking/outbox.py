@@ -21,7 +21,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from components.tracking.patience import PAUSE, impatient, in_words, may_pass, patience
+from components.tracking.patience import PAUSE, AwayError, impatient, in_words, may_pass, patience
 from components.tracking.runs import TrackedRun, as_metrics
 from metasgd.errors import InputError
 
@@ -40,6 +40,7 @@ class Outbox:
         self.client, self.run_id, self.uri, self.name = impatient(run.client), run.run_id, run.uri, name
         self.waiting: list[Metric] = []
         self.problem: InputError | None = None
+        self.fault: Exception | None = None
         self.changed = threading.Condition()
         self.closed, self.hurried = False, threading.Event()
         # A daemon, because an answer that never comes must not keep the process from its end.
@@ -71,7 +72,8 @@ class Outbox:
     def settle(self) -> None:
         """Wait until everything is sent, `patience` seconds at most for a store that is away.
 
-        Raises InputError where that is too short, and where the store refuses the metrics.
+        Raises InputError where that is too short, and where the store refuses the metrics; whatever else kept
+        them from being sent is raised, too.
         """
         left, due = len(self.waiting), time.monotonic() + patience()
         while self.waiting and self.thread.is_alive():
@@ -81,8 +83,8 @@ class Outbox:
                 break
             with self.changed:
                 self.changed.wait(GLANCE)
-        if self.waiting and self.problem:
-            raise self.problem
+        if self.waiting:
+            raise self.fault or self.problem or AwayError(f"{self.name}: metrics could not be sent")
 
     def _work(self) -> None:
         while True:
@@ -108,6 +110,9 @@ class Outbox:
             )(partial(self.client.log_batch, self.run_id, metrics=batch))
         except (MlflowException, requests.RequestException) as error:
             self.problem = in_words(error, self.uri)
+            return False
+        except Exception as error:  # a fault of the code, which `settle` raises where somebody sees it
+            self.fault = error
             return False
         if self.problem:
             print(f"{self.name}: MLflow answers again", flush=True)

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from components.console.signals import Terminated
 from metasgd.errors import InputError
@@ -66,21 +67,22 @@ def run_here(
                     kept.write(line)
                     show(output.read(line))
             except (KeyboardInterrupt, Terminated) as end:
-                _stop(process, signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
+                number = signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM
+                _stop(process, number, kept)
                 raise
         if process.returncode:
             raise output.error(log)
     return max(root.glob(f"{NAME}-*"))
 
 
-def _stop(process: subprocess.Popen[str], number: signal.Signals) -> None:
+def _stop(process: subprocess.Popen[str], number: signal.Signals, log: TextIO) -> None:
     """The runner and its steps, which keep what they have; at once, where that is asked for again."""
-    os.killpg(process.pid, number)
-    try:
-        for _ in process.stdout or []:  # until the last of them has ended
-            pass
-    except (KeyboardInterrupt, Terminated):
-        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # they have ended meanwhile
+        os.killpg(process.pid, number)
+        try:
+            log.writelines(process.stdout or [])  # until the last of them has ended
+        except (KeyboardInterrupt, Terminated):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

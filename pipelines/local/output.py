@@ -9,8 +9,8 @@ from metasgd.errors import InputError
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 STARTED = re.compile(r"Executing task '([\w-]+)'")
-# Of the errors that are raised under these names, all but one are for the user to mend.
-OURS, NOT_HIS = ("components.", "metasgd."), "StepFailedError"
+# All errors of these packages are for the user to mend, but one.
+PACKAGES, NO_INPUT_ERROR = ("components.", "metasgd."), "StepFailedError"
 FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
 FAILED = re.compile(r"Task '([\w-]+)' finished with status FAILURE")
 # kfp's own error says no more than that a step failed.
@@ -45,8 +45,8 @@ class Output:
         if self.failure is None:
             return StepFailedError(f"{self._silent_end()} (log: {log})")
         module, kind, message = self.failure.groups("")
-        is_his = module.startswith(OURS) and kind != NOT_HIS
-        if is_his or FULL_DISK.search(message):
+        is_input = module.startswith(PACKAGES) and kind != NO_INPUT_ERROR
+        if is_input or FULL_DISK.search(message):
             return InputError(f"{message} (log: {log})")
         return StepFailedError(f"{kind}: {message} (log: {log})")
 

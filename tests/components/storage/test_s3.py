@@ -2,8 +2,6 @@
 
 import os
 import re
-import socket
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -27,6 +25,7 @@ from components.storage.s3 import (
 from components.tracking.runs import open_run
 from metasgd.errors import InputError
 from tests.components.lane import store
+from tests.loopback import ANY_PORT, Quiet, free_port, running
 from tests.s3_server import BUCKET, S3Server, s3_server
 
 OBJECT = Place(BUCKET, "folder/object")
@@ -61,30 +60,19 @@ def line(place: Place = OBJECT) -> tuple[type, str]:
 def answering(status: int) -> Iterator[str]:
     """A server that gives one answer to everything."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(ANY_PORT, Handler)
+    with running(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def free_address() -> str:
-    """Where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,7 @@
 """MLflow: runs end as they went, find their parent, and a server that fails says so in one line."""
 
-import base64
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +11,9 @@ from mlflow.exceptions import MlflowException
 from components.config.code import git_commit
 from components.config.environment import LOCAL
 from components.console.signals import Terminated
-from components.tracking.client import connect, tracking_uri
+from components.tracking.client import tracking_uri
 from components.tracking.patience import AwayError
 from components.tracking.runs import find_run, flatten, open_run
-from metasgd.errors import InputError
 from tests.components.lane import artifacts, store
 
 SECRET = "sesame"  # of a server that lives for one test
@@ -215,103 +209,3 @@ def test_flatten() -> None:
     """Nested sections become the dotted keys of SET."""
     nested = {"train": {"rate": 0.1, "deep": {"a": 1}}, "seed": 2}
     assert flatten(nested) == {"train.rate": 0.1, "train.deep.a": 1, "seed": 2}
-
-
-def refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
-    """The one line about a server that cannot be used, which never holds the password."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(InputError) as caught:
-        connect()
-    message = str(caught.value)
-    assert message.startswith("MLFLOW_TRACKING_URI http://127.0.0.1:")
-    assert "\n" not in message
-    assert SECRET not in message
-    return message
-
-
-def test_an_absent_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens: refused at once, without MLflow's minutes of retries, and without the password."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    message = refused(monkeypatch, f"http://user:{SECRET}@127.0.0.1:{port}")
-    assert "not reachable" in message
-    assert "expected a running MLflow server" in message
-
-
-Answer = tuple[int, bytes]
-
-
-@contextmanager
-def server(answer: Callable[[str, str | None], Answer]) -> Iterator[int]:
-    """An HTTP server on loopback; answer(path, authorization) -> (status, body). Gives its port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answer(self.path, self.headers.get("Authorization"))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815  # the name that http.server calls
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield running.server_port
-        finally:
-            running.shutdown()
-            thread.join()
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
-def test_a_server_that_refuses(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    """Wrong credentials, another service, or a broken one: the line holds the status."""
-    with server(lambda path, authorization: (status, b"no\nentry")) as port:
-        message = refused(monkeypatch, f"http://user:{SECRET}@127.0.0.1:{port}/")
-    assert f"answers {status}; expected 200" in message
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (401, b"You are not\nauthenticated.", "error code 401"),
-        (200, b"<html>Log in</html>", "not in a valid JSON format"),
-        (500, b"broken", "500"),
-    ],
-)
-def test_a_healthy_server_whose_api_fails(
-    monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, expected: str
-) -> None:
-    """/health answers 200 and the API does not: one line as well."""
-
-    def answer(path: str, authorization: str | None) -> Answer:
-        return (200, b"OK") if path == "/health" else (status, body)
-
-    with server(answer) as port:
-        assert expected in refused(monkeypatch, f"http://user:{SECRET}@127.0.0.1:{port}")
-
-
-def test_missing_credentials_are_not_called_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(lambda path, authorization: (401, b"who are you?")) as port:
-        message = refused(monkeypatch, f"http://127.0.0.1:{port}")
-    assert "asks for credentials, and none were given; expected MLFLOW_TRACKING_USERNAME" in message
-
-
-def test_credentials_from_the_environment_open_the_whole_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind a proxy that wants a password everywhere, MLFLOW_TRACKING_USERNAME and _PASSWORD are enough."""
-    wanted = "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode()
-
-    def answer(path: str, authorization: str | None) -> Answer:
-        return (200, b"{}") if authorization == wanted else (401, b"who are you?")
-
-    with server(answer) as port:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "user")
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
-        connect()

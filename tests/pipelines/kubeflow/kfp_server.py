@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +24,7 @@ import yaml
 from google.protobuf.json_format import ParseDict, ParseError
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
+from tests.loopback import ANY_PORT, Quiet, running
 from tests.pipelines.kubeflow.recorded import recorded, refusal
 
 TOKEN = "the-token"
@@ -91,13 +92,10 @@ def problem(pipeline: Any) -> str | None:
     return None
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet, BaseHTTPRequestHandler):
     answers: Answers
     stopped: Event
     client = api.ApiClient()
-
-    def log_message(self, *_: Any) -> None:
-        """Silence."""
 
     def do_GET(self) -> None:  # the library's name
         self._answer(None)
@@ -294,16 +292,13 @@ def serve(answers: Answers, certificate: Path | None = None) -> Iterator[str]:
     """The server's address, while the context is open. certificate: with its key; it then speaks TLS."""
     stopped = Event()
     handler = type("Bound", (Handler,), {"answers": answers, "stopped": stopped})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        if certificate:
-            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            tls.load_cert_chain(certificate)
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    server = ThreadingHTTPServer(ANY_PORT, handler)
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    with running(server):
         try:
             yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
         finally:
             stopped.set()
-            server.shutdown()
-            thread.join()

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import yaml
 
+from tests.loopback import ANY_PORT, Quiet, running
 from tests.pipelines.checkout import ROOT, make_checkout, run
 from tests.pipelines.kubeflow.kfp_server import RUN_ID, TOKEN, Answers
 from tests.pipelines.kubeflow.recorded import recorded
@@ -49,24 +49,16 @@ def submit(
 def mlflow(status: int) -> Iterator[str]:
     """A tracking server that gives every request one answer."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}")
 
-        def log_message(self, *_: object) -> None:
-            """Silence."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as answering:
-        thread = Thread(target=answering.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{answering.server_port}"
-        finally:
-            answering.shutdown()
-            thread.join()
+    answering = ThreadingHTTPServer(ANY_PORT, Handler)
+    with running(answering):
+        yield f"http://127.0.0.1:{answering.server_port}"
 
 
 def test_a_run_is_submitted_and_followed(checkout: Path, host: str, answers: Answers) -> None:
