@@ -32,9 +32,10 @@ server.serve_forever()
 
 @dataclass
 class MlflowServer:
-    """folder: its database and artifacts."""
+    """folder: its log and artifacts. database: its own, or that of clients who use it directly, too."""
 
     folder: Path
+    database: Path
     port: int
     process: subprocess.Popen[str] | None = None
 
@@ -43,7 +44,7 @@ class MlflowServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        store, artifacts = f"sqlite:///{self.folder / 'mlflow.db'}", str(self.folder / "artifacts")
+        store, artifacts = f"sqlite:///{self.database}", str(self.folder / "artifacts")
         settings = {
             "_MLFLOW_SERVER_FILE_STORE": store,
             "_MLFLOW_SERVER_REGISTRY_STORE": store,
@@ -72,11 +73,12 @@ class MlflowServer:
 
 
 @contextmanager
-def mlflow_server(folder: Path, store: bytes) -> Iterator[MlflowServer]:
-    """store: the tables of a new database, which MLflow takes seconds to make."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mlflow.db").write_bytes(store)
-    server = MlflowServer(folder, free_port())
+def mlflow_server(folder: Path, store: bytes | Path) -> Iterator[MlflowServer]:
+    """store: a database, or the tables of a new one, which MLflow takes seconds to make."""
+    database = store if isinstance(store, Path) else folder / "mlflow.db"
+    if isinstance(store, bytes):
+        database.write_bytes(store)
+    server = MlflowServer(folder, database, free_port())
     server.start()
     try:
         yield server
@@ -84,13 +86,16 @@ def mlflow_server(folder: Path, store: bytes) -> Iterator[MlflowServer]:
         server.kill()
 
 
+HUNG_UP, LOST = 0, -1
 Fault = Callable[[str, str, bytes], int | None]
 
 
 @dataclass
 class Relay:
-    """Between a client and the server. fault(method, path, body): a status to answer in the server's place, 0
-    to hang up, or None for the server's own answer. asked: "METHOD path" of every request.
+    """Between a client and the server.
+
+    fault(method, path, body): a status to answer in the server's place, HUNG_UP for none, LOST for the
+    server's own that never arrives, or None for that one. asked: "METHOD path" of every request.
     """
 
     target: int
@@ -115,7 +120,9 @@ def relay(target: int) -> Iterator[Relay]:
             path = self.path.partition("?")[0]
             settings.asked.append(f"{self.command} {path}")
             fault = settings.fault(self.command, path, body)
-            if fault == 0:
+            if fault == LOST:
+                self._asked(body)
+            if fault in (HUNG_UP, LOST):
                 self.close_connection = True
                 return
             status, kind, answer = (fault, "text/plain", b"a fault") if fault else self._asked(body)

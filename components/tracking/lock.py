@@ -4,15 +4,12 @@ MLflow moves an alias without asking where it was. But the name of a registered 
 who make one of the same name, one succeeds: that is the lock.
 """
 
-import os
-import socket
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
@@ -20,6 +17,8 @@ from mlflow.exceptions import MlflowException
 
 from components.console.messages import in_one_line
 from components.tracking.client import UNKNOWN
+from components.tracking.patience import ERRORS
+from components.tracking.processes import is_dead, is_of_this_machine, this_process
 from metasgd.errors import InputError
 
 SUFFIX = ".promotion-under-way"
@@ -27,7 +26,6 @@ HOLDER = "holder"
 WAIT = 300.0  # seconds for another promotion to end
 STALE = 900.0  # seconds after which a lock of another machine is taken for abandoned
 PAUSE = 0.5  # seconds between two tries
-UNSEEN = "unseen"  # a table of processes that this system does not show
 WHAT = "A lock, gone when the promotion ends. Where nothing is under way, it can be deleted."
 
 
@@ -56,14 +54,24 @@ class Lock:
 @contextmanager
 def promotion_lock(client: MlflowClient, model: str) -> Iterator[Lock]:
     """Hold the lock of a model. Raises InputError where another promotion holds it for too long."""
-    lock = Lock(client, model, f"{_machine()} {os.getpid()} {uuid.uuid4().hex}")
+    lock = Lock(client, model, f"{this_process()} {uuid.uuid4().hex}")
     _take(lock)
     try:
         yield lock
     finally:
-        found = _find(client, lock.name)
+        _give_back(lock)
+
+
+def _give_back(lock: Lock) -> None:
+    """A lock that is left behind changes nothing about what was decided, or about what failed."""
+    try:
+        found = _find(lock.client, lock.name)
         if found is not None and found.tags.get(HOLDER) == lock.token:
-            client.delete_registered_model(lock.name)
+            lock.client.delete_registered_model(lock.name)
+    except ERRORS as error:
+        print(
+            f"{lock.model}: warning: the lock {lock.name!r} is left behind ({in_one_line(error)})", flush=True
+        )
 
 
 def _take(lock: Lock) -> None:
@@ -118,17 +126,8 @@ def _find(client: MlflowClient, name: str) -> RegisteredModel | None:
 
 
 def _is_abandoned(found: RegisteredModel) -> bool:
-    """Its process on this machine is dead, or it is older than any promotion takes."""
-    machine, _, process = str(found.tags.get(HOLDER, "")).partition(" ")
-    if machine == _machine() and not machine.endswith(UNSEEN):
-        return not Path("/proc", process.partition(" ")[0]).exists()
+    """Its process on this machine is dead, or it is another's and older than any promotion takes."""
+    process = str(found.tags.get(HOLDER, "")).rpartition(" ")[0]
+    if is_of_this_machine(process):
+        return is_dead(process)
     return bool(time.time() - found.creation_timestamp / 1000 > STALE)
-
-
-def _machine() -> str:
-    """This host and its table of processes: containers on one host may share its name."""
-    try:
-        processes = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        processes = UNSEEN
-    return f"{socket.gethostname()}/{processes}"

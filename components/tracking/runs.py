@@ -21,9 +21,11 @@ from components.config.environment import IMAGE, PIPELINE_RUN
 from components.console.messages import in_one_line
 from components.console.signals import Terminated
 from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_id
-from components.tracking.parents import PIPELINE_RUN_TAG, given_parent, make_parent
+from components.tracking.parents import PIPELINE_RUN_TAG, TAG, given_parent, make_parent
 from components.tracking.patience import ERRORS, impatient
+from components.tracking.processes import is_dead, this_process
 
+PROCESS = "process"  # the tag of whose a run is
 DIGEST = 36  # characters of a data set's digest, and
 RUN_NAME = 250  # of a run's name, that MLflow's own tables hold
 
@@ -86,9 +88,11 @@ def open_run(
         pipeline run, an earlier attempt's run is found by its name, too.
     """
     client = connect()
+    _end_lost(client, experiment)
     parent = given_parent() or _pipeline_parent(client)
     links = {"mlflow.parentRunId": parent} if parent else {}
-    about = {"mlflow.source.git.commit": git_commit(), **links, **_environment_tags(), **tags}
+    own = {"mlflow.source.git.commit": git_commit(), PROCESS: this_process()}
+    about = {**own, **links, **_environment_tags(), **tags}
     run = (
         _reopen(client, earlier, about)
         or _reopen(client, _earlier_attempt(client, experiment, name), about)
@@ -103,6 +107,17 @@ def open_run(
         raise
     finally:
         _end(run, status)
+
+
+def _end_lost(client: MlflowClient, experiment: str) -> None:
+    """End what processes of this machine left running when they were killed; one of them may be continued.
+
+    Parents are for the launcher, who ends them with their children.
+    """
+    place = experiment_id(client, experiment)
+    for run in client.search_runs([place], filter_string="attributes.status = 'RUNNING'"):
+        if TAG not in run.data.tags and is_dead(run.data.tags.get(PROCESS, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> TrackedRun:

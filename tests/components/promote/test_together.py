@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from mlflow import MlflowClient
 from components.config.settings import Promotion
 from components.promote.step import promote
 from components.tracking import lock as module
+from components.tracking import processes
 from components.tracking.lock import HOLDER, SUFFIX, promotion_lock
+from components.tracking.patience import AwayError
 from components.tracking.registry import CHAMPION, FOUND, moves, rollback
 from metasgd.errors import InputError
 from tests.components.promote.contest import BAD, GOOD, MIDDLING, Contest, Gate
+from tests.mlflow_server import HUNG_UP, LOST, MlflowServer, Relay, mlflow_server, relay
 from tests.pipelines.checkout import ROOT
 
 PROMOTE = """
@@ -32,21 +36,40 @@ promote(name, Promotion(False), checkpoints, Path(results), Path(episodes), Path
 """
 
 
+@pytest.fixture
+def server(gate: Gate, tmp_path: Path) -> Iterator[MlflowServer]:
+    """A real server of the store that the contests are in."""
+    with mlflow_server(tmp_path, gate.root / ".local" / "mlflow.db") as running:
+        yield running
+
+
+@pytest.fixture
+def between(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    with relay(server.port) as running:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", running.address)
+        yield running
+
+
 def started(contest: Contest, output: str, *checkpoints: Path) -> subprocess.Popen[str]:
     """Promote in a process of its own."""
     folder = contest.folder
     arguments = [contest.name, folder / "results", contest.episodes, folder / output / "decision.json"]
     command = [sys.executable, "-c", PROMOTE, *map(str, [*arguments, *checkpoints])]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": ""}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
-def test_two_at_once_register_once_and_agree(contest: Contest) -> None:
+@pytest.mark.parametrize("where", ["database", "server"])
+def test_two_at_once_register_once_and_agree(
+    contest: Contest, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     """A version for each training, and each decision names the champion that it left."""
     checkpoints = contest.contender(BAD, seed=1), contest.contender(GOOD, seed=2)
     contest.promote(*checkpoints, dry_run=True)
+    if where == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server").address)
     running = [started(contest, output, *checkpoints) for output in ("one", "two")]
     outputs = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0], outputs
@@ -56,7 +79,65 @@ def test_two_at_once_register_once_and_agree(contest: Contest) -> None:
     assert [one["champion_after"] for one in decisions] == ["2", "2"]
     assert contest.champion == "2"
     assert [move.after for move in moves(contest.gate.client, contest.name)][-1] == "2"
-    assert len(contest.gate.client.search_registered_models(f"name = '{contest.name}{SUFFIX}'")) == 0
+    assert contest.gate.client.search_registered_models(f"name = '{contest.name}{SUFFIX}'") == []
+
+
+WRITES = (
+    "registered-models/create",
+    "model-versions/create",
+    "registered-models/alias",
+    "registered-models/set-tag",
+)
+
+
+@pytest.mark.parametrize("fault", [503, HUNG_UP, LOST])
+@pytest.mark.parametrize("path", WRITES)
+def test_a_short_outage_leaves_nothing_half_registered(
+    contest: Contest, between: Relay, monkeypatch: pytest.MonkeyPatch, path: str, fault: int
+) -> None:
+    """At every kind of write: refused twice, or done and never answered. One version, one move, no lock.
+
+    What was done is found, and not asked for again.
+    """
+    monkeypatch.setenv("METASGD_PATIENCE", "60")
+    checkpoint = contest.contender(GOOD, seed=1)
+    contest.promote(checkpoint, dry_run=True)
+    faults = iter([fault, fault])
+    between.fault = lambda method, asked, body: next(faults, None) if asked.endswith(path) else None
+    decision = contest.promote(checkpoint, evaluated=True)
+    assert len(list(faults)) < 2
+    assert decision.champion_after == contest.champion == "1"
+    assert contest.versions == 1
+    assert [move.after for move in moves(contest.gate.client, contest.name)] == ["1"]
+    assert contest.gate.client.search_registered_models(f"name = '{contest.name}{SUFFIX}'") == []
+
+
+@pytest.mark.parametrize("path", WRITES)
+def test_a_server_that_goes_for_good_is_one_line_and_the_repetition_is_whole(
+    contest: Contest, between: Relay, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """No decision is written that no alias bears out; the lock is left, and its process is dead by then."""
+    monkeypatch.setenv("METASGD_PATIENCE", "0.2")
+    checkpoint = contest.contender(GOOD, seed=1)
+    contest.promote(checkpoint, dry_run=True)
+    (contest.folder / "out" / "decision.json").unlink()
+    gone: list[str] = []
+
+    def goes(method: str, asked: str, body: bytes) -> int | None:
+        if asked.endswith(path):
+            gone.append(asked)
+        return 503 if gone else None
+
+    between.fault = goes
+    with pytest.raises(AwayError, match="does not answer") as failed:
+        contest.promote(checkpoint, evaluated=True)
+    assert "\n" not in str(failed.value)
+    assert not (contest.folder / "out" / "decision.json").exists()
+    between.fault = lambda method, asked, body: None
+    monkeypatch.setattr(module, "_is_abandoned", lambda found: True)
+    decision = contest.promote(checkpoint, evaluated=True)
+    assert decision.champion_after == contest.champion == "1"
+    assert contest.versions == 1
 
 
 class KilledError(Exception):
@@ -157,7 +238,7 @@ def test_a_lock_of_a_dead_process_is_taken(gate: Gate) -> None:
     """Of this machine, whose processes can be seen."""
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    name = held(gate, "dead", f"{module._machine()} {process.pid} token")
+    name = held(gate, "dead", f"{processes._machine()} {process.pid} token")
     with promotion_lock(gate.client, "dead") as lock:
         lock.require()
     assert gate.client.search_registered_models(f"name = '{name}'") == []
@@ -169,7 +250,7 @@ def test_a_lock_of_another_promotion_is_waited_for(
 ) -> None:
     """One line says who holds it, since when, and what to do where nothing is under way."""
     model = f"held-{machine}"
-    holder = module._machine() if machine == "here" else "elsewhere/4026531836"
+    holder = processes._machine() if machine == "here" else "elsewhere/4026531836"
     name = held(gate, model, f"{holder} {os.getpid()} token")
     monkeypatch.setattr(module, "WAIT", 0.0)
     with pytest.raises(InputError) as refused, promotion_lock(gate.client, model):

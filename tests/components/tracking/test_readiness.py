@@ -69,6 +69,21 @@ def test_a_registry_that_refuses_is_said(client: MlflowClient, between: Relay, t
         client.delete_registered_model("refused")
 
 
+def test_two_checks_at_once_do_not_disturb_each_other(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one deletes what this one made."""
+    create = MlflowClient.create_registered_model
+
+    def taken_away(one: MlflowClient, name: str) -> None:
+        create(one, name)
+        one.delete_registered_model(name)
+
+    monkeypatch.setattr(MlflowClient, "create_registered_model", taken_away)
+    require_ready(client, [], ["twice"])
+    assert client.search_registered_models() == []
+
+
 def test_what_a_killed_check_left_is_no_obstacle(client: MlflowClient) -> None:
     client.create_registered_model("again.check")
     require_ready(client, [], ["again"])

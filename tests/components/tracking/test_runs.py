@@ -1,6 +1,8 @@
 """MLflow: runs end as they went, find their parent, and a server that fails says so in one line."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from components.config.environment import LOCAL
 from components.console.signals import Terminated
 from components.tracking.client import tracking_uri
 from components.tracking.patience import AwayError
+from components.tracking.processes import this_process
 from components.tracking.runs import find_run, flatten, open_run
 from tests.components.lane import artifacts, store
 
@@ -127,6 +130,29 @@ def test_a_run_that_is_over_or_gone_is_not_continued(
         client.delete_run(first.run_id)
     with open_run("sinusoid", "a training", {}, "f" * 32 if how == "unknown" else first.run_id) as second:
         assert second.run_id != first.run_id
+
+
+def test_what_a_dead_process_left_running_is_ended_by_the_next(client: MlflowClient) -> None:
+    """A command that was killed without a word; not one that is at work, here or elsewhere."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    machine = this_process().partition(" ")[0]
+    owners = {
+        "dead": f"{machine} {process.pid}",
+        "at work": this_process(),
+        "elsewhere": f"elsewhere/pid:[1] {process.pid}",
+    }
+    made = {}
+    for name, owner in owners.items():
+        with open_run("sinusoid", name, {}) as run:
+            made[name] = run.run_id
+        client.update_run(run.run_id, status="RUNNING")
+        client.set_tag(run.run_id, "process", owner)
+    with open_run("sinusoid", "the next", {}):
+        found = {name: client.get_run(run).info.status for name, run in made.items()}
+    assert found == {"dead": "KILLED", "at work": "RUNNING", "elsewhere": "RUNNING"}
+    for run in made.values():
+        client.set_terminated(run)
 
 
 def test_a_long_name_is_cut_to_what_every_store_takes(client: MlflowClient) -> None:

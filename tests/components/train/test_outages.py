@@ -187,6 +187,22 @@ def test_a_short_outage_at_the_end_is_borne(
     assert next(faults, None) is None
 
 
+def test_a_fault_of_the_code_is_not_passed_over(
+    lane: Lane, between: Relay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What keeps metrics from being sent, whatever it is, ends the step."""
+    log_batch = MlflowClient.log_batch
+
+    def broken(client: MlflowClient, run_id: str, **what: list[object]) -> object:
+        if what.get("metrics"):
+            raise ZeroDivisionError
+        return log_batch(client, run_id, **what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MlflowClient, "log_batch", broken)
+    with pytest.raises(ZeroDivisionError):
+        train(lane.training(), lane.episodes, tmp_path / "out")
+
+
 def test_metrics_that_the_server_refuses_end_the_step_in_one_line(
     lane: Lane, between: Relay, tmp_path: Path
 ) -> None:
