@@ -88,7 +88,7 @@ test: setup-dev  ## Run the test suite
 	@IMAGE_BASE=$(call quoted,IMAGE_BASE) $(RUN) -m pytest
 
 test-slow: setup-dev  ## Kill a training and a whole run at random moments, twenty times each
-	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/train/test_continuing.py tests/pipelines/local/test_stopping.py -k killed
+	@KILLS=20 $(RUN) -m pytest -n 0 tests/components/train/test_interrupted_command.py tests/pipelines/local/test_stopping.py -k killed
 
 bench: $(BENCH)/.installed  ## Time the meta-gradient against other libraries, into docs/performance.md: WORKLOADS="sine-4" ROUNDS=7
 	@$(BENCH)/bin/python -m benchmarks.engine $(call options,--workloads,WORKLOADS) $(call option,--rounds,ROUNDS)

@@ -13,20 +13,10 @@ from components.tracking.outbox import Outbox
 from components.tracking.patience import AwayError
 from components.train.step import train
 from metasgd.errors import InputError
-from tests.components.lane import Lane, empty_store, run_of, store
+from tests.components.lane import Lane, empty_store, run_of
 from tests.mlflow_server import MlflowServer, Relay, mlflow_server, relay
 
 POINTS = 20  # of the training's curve
-
-
-@pytest.fixture(scope="module")
-def lane(tmp_path_factory: pytest.TempPathFactory) -> Lane:
-    """A lane whose training met no fault."""
-    folder = tmp_path_factory.mktemp("outages")
-    with store(folder):
-        made = Lane(folder)
-        made.train()
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The train step: a checkpoint, and an MLflow run that says how it came about."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -19,23 +18,7 @@ from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
 from metasgd.errors import DivergedError, InputError
 from metasgd.own_folder import MARK
-from tests.components.lane import Lane, artifacts, experiment, read, run_of, store
-
-
-@pytest.fixture(scope="module")
-def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
-    """A lane whose Meta-SGD is trained, in a tracking store of its own."""
-    folder = tmp_path_factory.mktemp("train")
-    with store(folder):
-        made = Lane(folder)
-        made.train()
-        yield made
-
-
-@pytest.fixture
-def client(lane: Lane) -> Iterator[MlflowClient]:
-    with store(lane.root) as found:
-        yield found
+from tests.components.lane import Lane, artifacts, experiment, read, run_of
 
 
 def test_the_checkpoint_is_whole(lane: Lane) -> None:
