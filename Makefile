@@ -59,7 +59,7 @@ help:  ## Print the targets
 pipeline-run: setup $(if $(filter docker,$(value RUNNER)),$(if $(value IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
 	@$(if $(value KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(value WAIT),--wait),\
 	  $(RUN) -m pipelines --runner $(call quoted,RUNNER) --base $(call quoted,IMAGE_BASE) \
-	  $(call option,--image,IMAGE)) $(LANES)
+	  $(call option,--image,IMAGE) $(call option,--cache,CACHE)) $(LANES)
 
 pipeline-schedule: setup  ## Run experiments on Kubeflow again and again: CRON="0 0 3 * * *" KFP_HOST=https://…
 	@$(RUN) -m pipelines.kubeflow schedule $(CLUSTER) --cron $(call quoted,CRON) $(LANES)

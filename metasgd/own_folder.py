@@ -55,6 +55,22 @@ def require_whole(folder: Path, but: Collection[str] = ()) -> None:
             raise CheckpointError(f"{path}: differs from what was written there; expected it as it was")
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether everything that was written there is there, and as it was."""
+    digests = _digests(_mark(folder))
+    return bool(digests) and all(
+        (folder / name).is_file() and digest in (None, _digest(folder / name))
+        for name, digest in digests.items()
+    )
+
+
+def content_digest(folder: Path) -> str:
+    """The SHA-256 of all that was written there, by its mark; without one, the folder's own place."""
+    digests = _digests(_mark(folder))
+    contents = {name: digest or _digest(folder / name) for name, digest in digests.items()}
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest() if contents else str(folder)
+
+
 def require_only(output: Path, files: Set[str], writer: str) -> None:
     """Raises InputError for a folder with files other than these, or for a file. A missing folder is fine."""
     if output.exists() and not output.is_dir():

@@ -3,7 +3,7 @@
 import argparse
 
 from components.console.command import run_command
-from pipelines.options import add_lane_options
+from pipelines.options import add_cache_option, add_lane_options
 
 
 def main() -> None:
@@ -12,6 +12,7 @@ def main() -> None:
         description="Run experiments through the compiled pipeline on this machine.",
     )
     add_lane_options(parser)
+    add_cache_option(parser)
     parser.add_argument(
         "--runner",
         default="local",
@@ -29,7 +30,7 @@ def main() -> None:
 
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     if options.runner == "local":
-        run_pipeline(experiments, seeds, Console(), check=options.check)
+        run_pipeline(experiments, seeds, Console(), None, options.check, options.cache == "on")
         return
 
     from pipelines.image import BASE, reference
@@ -37,7 +38,7 @@ def main() -> None:
 
     image = options.image or reference(base=options.base or BASE)
     require_image(image)
-    run_pipeline(experiments, seeds, Console(), image, options.check)
+    run_pipeline(experiments, seeds, Console(), image, options.check, options.cache == "on")
 
 
 if __name__ == "__main__":

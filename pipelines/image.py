@@ -73,6 +73,17 @@ def has_image(image: str) -> bool:
     return True
 
 
+def image_id(image: str) -> str:
+    """By its contents, which a reference may not tell. Raises InputError where no engine has it."""
+    client = docker.from_env()
+    try:
+        return str(client.images.get(image).id)
+    except DockerException:
+        raise InputError(f"IMAGE {image}: unknown to the container engine; expected `make image`") from None
+    finally:
+        client.close()
+
+
 def digest_of(image: str) -> str | None:
     """The digest of what the reference names in its registry; None where nobody here knows it."""
     if "@" in image:

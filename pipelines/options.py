@@ -17,6 +17,13 @@ def add_lane_options(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser, "train.iterations=2000 or sinusoid-5shot.train.rate=0.01")
 
 
+def add_cache_option(parser: argparse.ArgumentParser) -> None:
+    """For commands that run steps."""
+    parser.add_argument(
+        "--cache", default="on", choices=("on", "off"), help="off: no step is taken from an earlier run"
+    )
+
+
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--set",

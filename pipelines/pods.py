@@ -37,7 +37,8 @@ class Pods:
         """The task with everything its step asks for."""
         task.set_container_image(self.image)
         if self.cluster is None:
-            return task
+            # What preprocess reads are files here, and a cache does not see whether they have changed.
+            return task.set_caching_options(step != "preprocess")
         task.set_caching_options(self.cluster.caching)
         _ask_for_resources(task, step, self.cluster)
         _ask_for_services(task, self.cluster)

@@ -22,10 +22,14 @@ def evaluate(  # type: ignore[no-untyped-def]
         results: Scores with their intervals, figures, and the scores of single tasks.
         metrics: The mean after one step of every algorithm and seed.
     """
+    import json
     from pathlib import Path
 
     from components.evaluate.step import evaluate
 
     places = [Path(checkpoint.path) for checkpoint in checkpoints]
-    for name, value in evaluate(places, Path(episodes.path), Path(results.path)).items():
+    numbers = evaluate(places, Path(episodes.path), Path(results.path))
+    for name, value in numbers.items():
         metrics.log_metric(name, value)
+    # A cache takes no output whose file is missing.
+    Path(metrics.path).write_text(json.dumps(numbers))

@@ -136,8 +136,7 @@ def _reopen(client: MlflowClient, run_id: str | None, tags: Mapping[str, str]) -
         return None
     run = client.get_run(found.run_id)
     elsewhere = run.data.tags.get(PIPELINE_RUN_TAG) != tags.get(PIPELINE_RUN_TAG)
-    is_over = run.info.status == "FINISHED" or (run.info.status == "RUNNING" and elsewhere)
-    if is_over or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+    if run.info.status == "FINISHED" or (run.info.status == "RUNNING" and elsewhere):
         return None
     client.update_run(found.run_id, status="RUNNING")
     found.set_tags(tags)
@@ -171,16 +170,16 @@ def _pipeline_parent(client: MlflowClient) -> str | None:
 
 
 def find_run(client: MlflowClient, run_id: str | None) -> TrackedRun | None:
-    """The run of that id, or None where this store does not know it."""
+    """The run of that id; None where this store does not know it, and for one that was deleted."""
     if run_id is None:
         return None
     try:
-        client.get_run(run_id)
+        run = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code in UNKNOWN:
             return None
         raise
-    return TrackedRun(client, run_id)
+    return TrackedRun(client, run_id) if run.info.lifecycle_stage == LifecycleStage.ACTIVE else None
 
 
 def _environment_tags() -> dict[str, str]:

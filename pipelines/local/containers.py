@@ -90,13 +90,15 @@ def _outside(local: Path, folders: Sequence[Path | None]) -> list[Path]:
 
 
 def main() -> None:
-    """python -m pipelines.local.containers PACKAGE ROOT"""
+    """python -m pipelines.local.containers PACKAGE ROOT [FINISHED]"""
     from kfp import components, local
 
-    package, root = sys.argv[1:]
+    from pipelines.local.finished import use_finished_steps
+
+    package, root, *finished = sys.argv[1:]
     client = docker.from_env()
     arguments = container_arguments(Path.cwd(), client.info())
-    local.init(local.DockerRunner(**arguments), pipeline_root=root)
+    use_finished_steps(local.DockerRunner(**arguments), root, *finished)
     try:
         with raising_terminated():
             components.load_component_from_file(package)()

@@ -10,7 +10,7 @@ from rich.progress import TaskID
 from components.console.progress import MARK, bars
 from components.kinds.experiment import Experiment
 from pipelines.dag import task_names
-from pipelines.local.output import STARTED
+from pipelines.local.output import STARTED, TAKEN
 
 NOTE = re.compile(r": (warning: |continues from )")  # what a training says besides its progress
 
@@ -46,6 +46,8 @@ class Display:
         elif (started := STARTED.search(text)) and started[1] not in self.shown:
             self.shown.add(started[1])
             self.console.print(self.steps.get(started[1], started[1]))
+        elif taken := TAKEN.search(text):
+            self.console.print(f"{self.steps.get(taken[1], taken[1])}: finished by an earlier run")
         elif NOTE.search(text):
             self.console.print(text, markup=False)
 

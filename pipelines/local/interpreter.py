@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,18 +47,23 @@ def run_here(
     show: Callable[[str], None],
     module: str = "pipelines.local.interpreter",
     held: Sequence[int] = (),
-) -> Path:
-    """Run a compiled pipeline on this machine; returns the folder with a folder per task.
+    finished: Path | None = None,
+) -> tuple[Path, Counter[str]]:
+    """Run a compiled pipeline on this machine.
+
+    Returns the folder with a folder per task, and how many times a step was taken from an earlier run.
 
     module: whose command runs it: this one's, or that of `pipelines.local.containers`.
-    package, root, log: paths relative to the checkout, which is the current folder.
+    package, root, log, finished: paths relative to the checkout, which is the current folder.
     show: told every line of the output, without colours and indentation; the log keeps them all.
     held: descriptors that the process inherits.
+    finished: what earlier runs have finished (pipelines.local.finished); without it, every step runs.
     Raises InputError or StepFailedError, with the failed step's own error and the place of the log.
     """
     output = Output()
+    places = [package, root, *([finished] if finished else [])]
     with safe_paths(Path.cwd()) as (here, python), log.open("w", buffering=1) as kept, _scratch() as scratch:
-        command = [str(python), "-u", "-m", module, str(here / package), str(here / root)]
+        command = [str(python), "-u", "-m", module, *(str(here / place) for place in places)]
         with subprocess.Popen(
             command, cwd=here, env={**os.environ, "TMPDIR": scratch}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=held, process_group=0,
@@ -72,7 +78,7 @@ def run_here(
                 raise
         if process.returncode:
             raise output.error(log)
-    return max(root.glob(f"{NAME}-*"))
+    return max(root.glob(f"{NAME}-*")), output.taken
 
 
 def _stop(process: subprocess.Popen[str], number: signal.Signals, log: TextIO) -> None:
@@ -90,14 +96,16 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="metasgd-", ignore_cleanup_errors=True)
 
 
-def require_outputs(run: Path, lanes: Sequence[Mapping[str, str]], trainings: Sequence[int]) -> None:
+def require_outputs(
+    run: Path, lanes: Sequence[Mapping[str, str]], trainings: Sequence[int], taken: Counter[str]
+) -> None:
     """Believe in success only where every step of every lane left its outputs.
 
-    lanes: the names of its tasks by step; trainings: their number, in each lane.
+    lanes: the names of its tasks by step; trainings: their number, in each lane. taken: from earlier runs.
     """
     for tasks, count in zip(lanes, trainings, strict=True):
         for step, task in tasks.items():
-            wanted = count if step == "train" else 1
+            wanted = (count if step == "train" else 1) - taken[task]
             found = len(list(run.rglob(f"{task}/executor_output.json")))
             if found != wanted:
                 raise InputError(
@@ -115,11 +123,13 @@ def refuse_python3(lanes: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """python -m pipelines.local.interpreter PACKAGE ROOT"""
+    """python -m pipelines.local.interpreter PACKAGE ROOT [FINISHED]"""
     from kfp import components, local
 
-    package, root = sys.argv[1:]
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
+    from pipelines.local.finished import use_finished_steps
+
+    package, root, *finished = sys.argv[1:]
+    use_finished_steps(local.SubprocessRunner(use_venv=False), root, *finished)
     components.load_component_from_file(package)()
 
 

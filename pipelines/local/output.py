@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 from components.console.command import StepFailedError
@@ -9,6 +10,7 @@ from metasgd.errors import InputError
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 STARTED = re.compile(r"Executing task '([\w-]+)'")
+TAKEN = re.compile(r"^Task '([\w-]+)' was finished by an earlier run$")
 # All errors of these packages are for the user to mend, but one.
 PACKAGES, NO_INPUT_ERROR = ("components.", "metasgd."), "StepFailedError"
 FULL_DISK = re.compile(r"\[Errno 28\]|disk is full")
@@ -21,16 +23,23 @@ KILLED = re.compile(rf"(?:.*\d+ )?({'|'.join(map(re.escape, SIGNALS))})(?: \(cor
 WHY = {signal.SIGKILL: ": out of memory, or by hand"}
 
 
+def taken_line(task: str) -> str:
+    """What TAKEN finds."""
+    return f"Task '{task}' was finished by an earlier run"
+
+
 class Output:
     """Told every line; afterwards, `error` says why the run failed: what failed first.
 
     failure: an error that a step raised. step: the one that failed. killed: the end of its process.
+    taken: how many times a step was taken from an earlier run.
     """
 
     def __init__(self) -> None:
         self.failure: re.Match[str] | None = None
         self.step: re.Match[str] | None = None
         self.killed: re.Match[str] | None = None
+        self.taken: Counter[str] = Counter()
 
     def read(self, line: str) -> str:
         """The line as it is shown, without colours and indentation."""
@@ -38,6 +47,8 @@ class Output:
         self.failure = self.failure or FAILURE.match(text)
         self.step = self.step or FAILED.search(text)
         self.killed = self.killed or KILLED.match(text)
+        if found := TAKEN.search(text):
+            self.taken[found[1]] += 1
         return text
 
     def error(self, log: Path) -> Exception:

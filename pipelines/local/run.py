@@ -22,7 +22,9 @@ from components.tracking.parents import TAG
 from components.tracking.readiness import require_ready
 from components.tracking.runs import open_run
 from pipelines.dag import NAME, compile_pipeline, task_names
+from pipelines.image import image_id
 from pipelines.local.display import Display
+from pipelines.local.finished import finished_steps
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here
 from pipelines.local.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
 from pipelines.pods import Pods
@@ -36,11 +38,13 @@ def run_pipeline(
     console: Console,
     image: str | None = None,
     check: str = "",
+    use_finished: bool = True,
 ) -> Path:
     """Run the lanes on this machine and print the table; returns the folder of the run.
 
     image: run the steps in containers of it, instead of this interpreter.
     check: "strict", where what is odd about the data is an error.
+    use_finished: take the steps that an earlier run has finished from there.
     Raises InputError for bad input and StepFailedError where a step fails.
     """
     started = time.monotonic()
@@ -49,6 +53,7 @@ def run_pipeline(
     folder = RUNS / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
+    finished = finished_steps(image_id(image) if image else None) if use_finished else None
     module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
     compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
     tags = {"experiments": " ".join(names), TAG: folder.name}
@@ -64,12 +69,13 @@ def run_pipeline(
         os.environ[PIPELINE_RUN] = folder.name
         try:
             with Display(console, experiments) as display:
-                run = run_here(package, folder, log, display.line, module, [lock])
+                run, taken = run_here(package, folder, log, display.line, module, [lock], finished)
         except BaseException:
             end_lost_steps(parent.client, folder.name)
             raise
         lanes = task_names([experiment.kind for experiment in experiments])
-        require_outputs(run, lanes, [len(experiment.trainings(seeds)) for experiment in experiments])
+        trainings = [len(experiment.trainings(seeds)) for experiment in experiments]
+        require_outputs(run, lanes, trainings, taken)
         chapters = run / lanes[-1]["report"] / "chapters"
         shutil.copy(chapters / REPORT, folder / REPORT)
         parent.log_folder(chapters, "report")

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from components.kinds.experiment import load_experiment
 from pipelines.local.display import Display
+from pipelines.local.output import taken_line
 
 LINES = [
     "Executing task 'preprocess'",
@@ -14,6 +15,7 @@ LINES = [
     "sinusoid-5shot maml seed 1: continues from iteration 660",
     "sinusoid-5shot maml seed 1: warning: the state cannot be kept (disk [full]); an interruption …",
     "::progress::sinusoid-5shot maml seed 1|700|10000|train_loss 2.0",
+    taken_line("evaluate"),
     "something that a library printed",
 ]
 
@@ -29,4 +31,5 @@ def test_steps_and_notes_are_shown_and_the_rest_is_in_the_log() -> None:
     assert "sinusoid-5shot: preprocess" in shown
     assert "continues from iteration 660" in shown
     assert "disk [full]" in shown
+    assert "sinusoid-5shot: evaluate: finished by an earlier run" in shown
     assert "a library" not in shown

@@ -3,6 +3,7 @@
 import signal
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,14 @@ def write_outputs(run: Path) -> None:
 def test_a_whole_run_is_believed(tmp_path: Path) -> None:
     """Every step left its outputs."""
     write_outputs(tmp_path)
-    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2])
+    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2], taken=Counter())
+
+
+def test_what_was_taken_from_an_earlier_run_leaves_no_outputs(tmp_path: Path) -> None:
+    """One training of two."""
+    write_outputs(tmp_path)
+    (tmp_path / "for-loop-2-iteration-1/train/executor_output.json").unlink()
+    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2], taken=Counter({"train": 1}))
 
 
 @pytest.mark.parametrize("missing", ["report", "for-loop-2-iteration-1/train"])
@@ -41,7 +49,7 @@ def test_a_step_without_outputs_is_no_success(tmp_path: Path, missing: str) -> N
     with pytest.raises(
         InputError, match=rf"{missing.rsplit('/', maxsplit=1)[-1]} left \d outputs; expected \d"
     ):
-        require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2])
+        require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2], taken=Counter())
 
 
 def test_plain_paths_are_used_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

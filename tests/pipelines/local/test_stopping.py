@@ -6,6 +6,7 @@ Tests kill as often as KILLS says, twice by default; `make test-slow` does it mo
 import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -44,7 +45,7 @@ def stopped(checkout: Path, stage: str, number: signal.Signals) -> tuple[int, st
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:
-            if line.rstrip().endswith(stage):
+            if re.search(rf"(^|: ){stage}(: |$)", line.rstrip()):
                 break
         if number == signal.SIGKILL:  # all of it, as a machine that loses its power
             subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=True)
@@ -61,15 +62,14 @@ def statuses(checkout: Path) -> list[str]:
     return [run.info.status for run in client.search_runs(places)]
 
 
-def weights(checkout: Path) -> dict[str, str]:
-    """Of the last run, by training."""
-    last = max((checkout / ".local" / "runs").iterdir())
-    files = sorted(last.rglob("checkpoint/weights.safetensors"))
-    return {file.parts[-4]: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+def weights(checkout: Path) -> set[tuple[str, str]]:
+    """Of all runs: every training, with each of the digests that its weights have had."""
+    files = (checkout / ".local" / "runs").rglob("checkpoint/weights.safetensors")
+    return {(file.parts[-4], hashlib.sha256(file.read_bytes()).hexdigest()) for file in files}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     """The weights of a run that nobody stopped."""
     checkout = make_checkout(tmp_path_factory.mktemp("whole") / "checkout")
     done = run(checkout, *COMMAND)
@@ -92,8 +92,24 @@ def test_a_stopped_run_ends_its_steps_and_its_rows(
     assert left.stdout == ""
 
 
+def test_what_was_finished_before_a_kill_is_not_done_again(
+    checkout: Path, whole: set[tuple[str, str]]
+) -> None:
+    """Both trainings are taken from the killed run; by CACHE=off, they are not."""
+    stopped(checkout, "evaluate", signal.SIGKILL)
+    repeated = run(checkout, *COMMAND)
+    assert repeated.returncode == 0, repeated.stderr
+    assert repeated.stdout.count("sinusoid-5shot: train: finished by an earlier run\n") == 2
+    assert "sinusoid-5shot: evaluate\n" in repeated.stdout
+    assert len(statuses(checkout)) == 2 + 2, "two pipeline runs, two trainings"
+    anew = run(checkout, *COMMAND, "--cache", "off")
+    assert "earlier run" not in anew.stdout
+    assert len(statuses(checkout)) == 2 + 2 + 3
+    assert weights(checkout) == whole
+
+
 def test_a_run_killed_at_any_stage_is_repeated_with_the_same_weights(
-    checkout: Path, whole: dict[str, str]
+    checkout: Path, whole: set[tuple[str, str]]
 ) -> None:
     """SIGKILL for all of it, again and again; then the same command, to its end."""
     drawn = random.Random(KILLS)  # noqa: S311
