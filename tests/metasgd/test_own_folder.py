@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from metasgd.errors import CheckpointError, InputError
-from metasgd.own_folder import MARK, own_folder, require_whole
+from metasgd.own_folder import MARK, content_digest, is_whole, own_folder, require_whole
 
 WRITER = "components.evaluate"
 
@@ -126,6 +126,33 @@ def test_a_file_that_is_not_as_it_was_written_is_found(tmp_path: Path) -> None:
     require_whole(output, but=["images"])
     with pytest.raises(CheckpointError, match=r"output/images: differs from what was written there"):
         require_whole(output)
+
+
+def test_a_folder_is_known_by_its_contents(tmp_path: Path) -> None:
+    """Wherever it lies, and by those that may change, too; without a mark, by its place."""
+
+    def made(name: str, times: str) -> str:
+        with own_folder(tmp_path / name, WRITER, passing=["times"]) as folder:
+            (folder / "weights").write_text("weights")
+            (folder / "times").write_text(times)
+        return content_digest(tmp_path / name)
+
+    assert made("one", "1 s") == made("two", "1 s") != made("three", "2 s")
+    assert content_digest(tmp_path) == str(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "left"), [("weights", "others"), ("weights", None), ("times", None)])
+def test_a_folder_that_lacks_a_file_or_has_another_is_not_whole(
+    tmp_path: Path, name: str, left: str | None
+) -> None:
+    with own_folder(tmp_path / "output", WRITER, passing=["times"]) as folder:
+        (folder / "weights").write_text("weights")
+        (folder / "times").write_text("1 s")
+    (tmp_path / "output" / "times").write_text("2 s")
+    assert is_whole(tmp_path / "output")
+    (tmp_path / "output" / name).write_text(left) if left else (tmp_path / "output" / name).unlink()
+    assert not is_whole(tmp_path / "output")
+    assert not is_whole(tmp_path)
 
 
 def test_folders_without_digests_are_taken_as_they_are(tmp_path: Path) -> None:
