@@ -3,13 +3,14 @@
 <algorithm>-seed<seed>.json      a Result
 <algorithm>-seed<seed>.parquet   the scores of single tasks: columns set, shots, task, step, score; sets are
                                  "test" by the published protocol, "served", the same tasks as the model is
-                                 served where that differs, and "gate", as served
+                                 served where that differs, and "gate", as served; "gate, alpha: <ablation>"
+                                 is "gate" after adaptation with less of alpha (metasgd.ablation)
 figures/                         of the lane, and of every checkpoint in a folder of its own
 metrics.json                     the headline numbers, which DVC and KFP show
 runs.json                        the MLflow runs (components.artifacts.runs)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,6 +21,7 @@ from pydantic import Field, TypeAdapter
 from metasgd.errors import InputError
 
 METRICS = "metrics.json"
+ABLATED = "gate, alpha: "  # begins the name of a set
 T = TypeVar("T")
 
 
@@ -59,6 +61,22 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True)
+class Ablation:
+    """Scores on the gate tasks with less of alpha, as served.
+
+    name: what was taken away (metasgd.ablation). mean: of the scores.
+    worth, ci95: what alpha is ahead by, task by task, turned so that positive is better; half its interval.
+    """
+
+    __pydantic_config__ = NAN_AS_NAN
+
+    name: str
+    mean: float
+    worth: float
+    ci95: float
+
+
+@dataclass(frozen=True)
 class Result:
     """<algorithm>-seed<seed>.json. Accuracy is a fraction, 0 to 1; a return is undiscounted.
 
@@ -69,6 +87,7 @@ class Result:
     adapted: the inner steps whose score counts as "after adaptation"; `steps` may hold further ones.
     reference: shown beside the learners, never promoted.
     notes: remarks about the protocol, to be printed beside the scores.
+    ablations: of a learned alpha; none for learners without one per parameter.
     """
 
     experiment: str
@@ -90,6 +109,7 @@ class Result:
     notes: list[str]
     training: TrainingRecord | None
     served: Score | None = None
+    ablations: list[Ablation] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -8,10 +8,12 @@ from urllib.parse import quote
 
 from components.artifacts.decision import Comparison, Decision, Model
 from components.artifacts.results import Result
+from components.report.estimates import estimate, served_estimate
 from components.report.lanes import Lane
 from components.report.published import published, published_protocol
-from components.report.summary import estimate, served_estimate
-from components.report.wording import METRICS, difference, listed, score, trials
+from components.report.summary import lane_rows
+from components.report.wording import METRICS, ahead, difference, estimated, listed, score, trials
+from components.report.worth import worth_table
 
 NETWORKS = {
     "mlp": "a fully connected network",
@@ -62,6 +64,8 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "has_paper": any(line.paper for line in flat),
         "recalled": any("†" in line.paper for line in flat),
         "paper_protocol": published_protocol(lane.experiment),
+        "ahead": [ahead(row.algorithm, one, row.metric) for row in lane_rows(lane) for one in row.leads],
+        "worth": worth_table(lane),
         "outcome": outcome(lane.decision),
         "comparisons": [_comparison(one, lane.first.metric) for one in lane.decision.comparisons],
         "examples": _examples(lane),
@@ -126,7 +130,7 @@ def _score_line(lane: Lane, seeds: list[Result], shots: int) -> ScoreLine:
 
     def text(step: int, interval: bool = True) -> str:
         value = estimate(lane.folder, seeds, shots, step)
-        return score(value.mean, value.ci95 if interval else None, first.metric)
+        return estimated(value, first.metric) if interval else score(value.mean, None, first.metric)
 
     # Of a reference that takes a hundred steps, the last one says enough.
     further = [step for step in sorted(steps) if step > 1 and step >= first.adapted]
@@ -143,8 +147,7 @@ def _score_line(lane: Lane, seeds: list[Result], shots: int) -> ScoreLine:
 
 
 def _served(lane: Lane, seeds: list[Result]) -> str:
-    served = served_estimate(lane.folder, seeds)
-    return score(served.mean, served.ci95, seeds[0].metric)
+    return estimated(served_estimate(lane.folder, seeds), seeds[0].metric)
 
 
 def _task(result: Result) -> str:

@@ -18,7 +18,7 @@ from components.report.bars import groups
 from components.report.chapter import anchor, chapter
 from components.report.lanes import read_lanes
 from components.report.summary import Row, lane_rows
-from components.report.wording import duration, score
+from components.report.wording import duration, number, score
 from metasgd.errors import InputError
 from metasgd.own_folder import own_folder
 
@@ -56,7 +56,7 @@ def report(
 
 def _render(template: str, context: Mapping[str, object]) -> str:
     environment = page_environment(__file__)
-    environment.filters.update(score=score, duration=duration, anchor=anchor)
+    environment.filters.update(score=score, number=number, duration=duration, anchor=anchor)
     return environment.get_template(template).render(context)
 
 

@@ -1,28 +1,18 @@
 """The run in a table: a row per experiment and algorithm, aggregated over seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from components.artifacts.decision import Decision
-from components.artifacts.intervals import half_width
-from components.artifacts.results import Result, Score, read_scores
+from components.artifacts.results import Result
+from components.report.estimates import Estimate, Lead, estimate, lead, served_estimate
 from components.report.lanes import Lane, read_lanes
-from components.report.wording import score, versions
-from metasgd.errors import InputError
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """mean over tasks (and seeds) ± ci95. Accuracy is a fraction, 0 to 1."""
-
-    mean: float
-    ci95: float
+from components.report.wording import ahead, estimated, score, versions
 
 
 @dataclass(frozen=True)
@@ -33,6 +23,7 @@ class Row:
     served: after them, as the served model predicts: each example for itself.
     version: the registered versions, as in "3", "3-5" or "-".
     champion: whether one of these versions is the champion after the run.
+    leads: over the lane's other learners; of its first one alone, where seeds are several.
     """
 
     experiment: str
@@ -52,6 +43,7 @@ class Row:
     commit: str
     data: str
     task_set: str
+    leads: list[Lead] = field(default_factory=list)
 
 
 def rows(results: Sequence[Path], decisions: Sequence[Path]) -> list[Row]:
@@ -65,43 +57,6 @@ def rows(results: Sequence[Path], decisions: Sequence[Path]) -> list[Row]:
 
 def lane_rows(lane: Lane) -> list[Row]:
     return [_row(lane, seeds) for seeds in lane.results.values()]
-
-
-def served_estimate(folder: Path, seeds: list[Result]) -> Estimate:
-    """Of the served model, after adaptation on the reported shots."""
-    first = seeds[0]
-    if first.served is None:
-        return estimate(folder, seeds, first.shots, first.adapted)
-    return _over_seeds(
-        folder, seeds, [seed.as_served for seed in seeds], ("served", first.shots, first.adapted)
-    )
-
-
-def estimate(folder: Path, seeds: list[Result], shots: int, step: int) -> Estimate:
-    """Score of one algorithm over its seeds.
-
-    The mean is the mean of the seeds' means. One seed keeps its own interval. Several seeds met
-    the same tasks, so a task's scores are averaged over seeds first, and the interval is
-    that of these averages: it speaks of tasks, not of training runs.
-    """
-    return _over_seeds(folder, seeds, [_at_step(seed, shots, step) for seed in seeds], ("test", shots, step))
-
-
-def _over_seeds(
-    folder: Path, seeds: list[Result], scores: list[Score], rows: tuple[str, int, int]
-) -> Estimate:
-    """rows: set, shots and step of the scores of single tasks behind `scores`, one for each seed."""
-    if len(seeds) == 1:
-        return Estimate(scores[0].mean, scores[0].ci95)
-    shots = rows[1]
-    if len({seed.scores()[shots].task_set for seed in seeds}) > 1:
-        raise InputError(
-            f"{folder}: seeds of {seeds[0].algorithm} met different test tasks; expected the same"
-        )
-    per_task = pd.concat([_task_scores(folder / f"{seed.name}.parquet", *rows) for seed in seeds])
-    averaged = per_task.groupby("task")["score"].mean().to_numpy(float)
-    mean = sum(score.mean for score in scores) / len(seeds)
-    return Estimate(mean, half_width(averaged))
 
 
 def table(rows: list[Row]) -> Table:
@@ -119,11 +74,16 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
+def comparisons(rows: list[Row]) -> list[str]:
+    """Whose learner is ahead in every experiment, as far as its seeds tell."""
+    return [f"{row.experiment}: {ahead(row.algorithm, one, row.metric)}" for row in rows for one in row.leads]
+
+
 def _cells(row: Row) -> list[Text]:
     seeds = f" ({len(row.seeds)} seeds)" if len(row.seeds) > 1 else ""
     steps = "" if row.steps == 1 else f" ({row.steps} steps)"
-    after = score(row.after.mean, row.after.ci95, row.metric) + steps
-    served = score(row.served.mean, row.served.ci95, row.metric)
+    after = estimated(row.after, row.metric, steps, apart="\n")
+    served = estimated(row.served, row.metric, apart="\n")
     version = f"★ {row.version}" if row.champion else row.version
     before = score(row.before.mean, None, row.metric)
     return [Text(text) for text in (row.algorithm + seeds, before, after, served, version)]
@@ -150,23 +110,20 @@ def _row(lane: Lane, seeds: list[Result]) -> Row:
         commit=first.commit,
         data=first.data,
         task_set=first.task_set,
+        leads=_leads(lane, seeds),
     )
+
+
+def _leads(lane: Lane, seeds: list[Result]) -> list[Lead]:
+    """Of the lane's first learner."""
+    learners = [own for own in lane.results.values() if not own[0].reference]
+    if not learners or seeds is not learners[0]:
+        return []
+    found = [lead(lane.folder, seeds, others) for others in learners[1:]]
+    return [one for one in found if one is not None]
 
 
 def _registered(decision: Decision, algorithm: str) -> tuple[bool, str]:
     """Whether a version of the algorithm is the champion now, and its versions as text."""
     own = [m.version for m in decision.versions if m.algorithm == algorithm and m.version is not None]
     return decision.champion_after in own, versions(own)
-
-
-def _at_step(result: Result, shots: int, step: int) -> Score:
-    for candidate in result.scores()[shots].steps:
-        if candidate.step == step:
-            return candidate
-    raise InputError(f"{result.experiment} {result.name}: no score after {step} steps on {shots} shots")
-
-
-def _task_scores(path: Path, name: str, shots: int, step: int) -> pd.DataFrame:
-    """Columns task, score of a set."""
-    scores = read_scores(path)
-    return scores[(scores["set"] == name) & (scores["shots"] == shots) & (scores["step"] == step)]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from components.report.estimates import Estimate, Lead
+
 
 class Metric(NamedTuple):
     """How a metric is called and printed. unit: behind a score; apart: behind a difference of two."""
@@ -27,6 +29,44 @@ def score(mean: float, ci95: float | None, metric: str) -> str:
     """
     interval = "" if ci95 is None else f" ± {number(ci95, metric)}"
     return f"{number(mean, metric)}{interval}{METRICS[metric].unit}"
+
+
+def estimated(estimate: Estimate, metric: str, steps: str = "", apart: str = " ") -> str:
+    """ "0.903 ± 0.160" over tasks, with "± 0.045 over seeds" where seeds are several.
+
+    steps: what stands behind the interval over tasks. apart: what stands before the second interval.
+    """
+    over_tasks = score(estimate.mean, estimate.ci95, metric) + steps
+    if estimate.over_seeds is None:
+        return over_tasks
+    return f"{over_tasks}{apart}± {number(estimate.over_seeds, metric)} over seeds"
+
+
+def estimated_difference(estimate: Estimate, metric: str) -> str:
+    """ "+0.31 [+0.25, +0.37]" over tasks, with "[+0.10, +0.52] over seeds" where seeds are several."""
+
+    def around(half: float) -> tuple[float, float]:
+        return estimate.mean - half, estimate.mean + half
+
+    over_tasks = difference(estimate.mean, around(estimate.ci95), metric)
+    if estimate.over_seeds is None:
+        return over_tasks
+    interval = difference(estimate.mean, around(estimate.over_seeds), metric).partition(" ")[2]
+    return f"{over_tasks}, {interval.removesuffix(METRICS[metric].apart)} over seeds"
+
+
+def ahead(algorithm: str, lead: Lead, metric: str) -> str:
+    """ "meta-sgd is ahead of maml by 0.22 [0.10, 0.34] over 5 seeds", or not, where that holds zero."""
+    difference, half = lead.difference.mean, lead.difference.over_seeds or 0.0
+    mean, low, high = (number(value, metric) for value in (difference, difference - half, difference + half))
+    unit = METRICS[metric].apart
+    if abs(difference) <= half:
+        verdict = f"{algorithm} and {lead.other} differ by no more than chance:"
+    elif difference > 0:
+        verdict = f"{algorithm} is ahead of {lead.other} by"
+    else:
+        verdict = f"{algorithm} is behind {lead.other}:"
+    return f"{verdict} {mean} [{low}, {high}]{unit} over {lead.seeds} seeds"
 
 
 def number(value: float, metric: str) -> str:

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-import torch
-from torch import Tensor
 
 from components.artifacts.checkpoint import Trained, load_trained
 from components.artifacts.intervals import half_width
@@ -18,6 +16,8 @@ from components.config.parsing import to_json
 from components.config.settings import Training
 from components.kinds.kind import Kind, task_set
 from components.kinds.table import load_tasks
+from components.scoring.ablation import ablated_scores, worth
+from components.scoring.tables import score_table
 from components.scoring.tracking import log_result, run_of
 from metasgd.configuration import ConvNetSettings, PolicySettings
 from metasgd.errors import InputError
@@ -74,21 +74,7 @@ def all_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
         score_table(name, shots, tasks.scores(scored, trained.meta, stored, shots))
         for name, stored, scored, shots in sets
     ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def score_table(name: str, shots: int, scores: Tensor) -> pd.DataFrame:
-    """Scores [tasks, steps + 1] as rows."""
-    tasks, steps = scores.shape
-    return pd.DataFrame(
-        {
-            "set": name,
-            "shots": shots,
-            "task": torch.arange(tasks).repeat_interleave(steps).numpy(),
-            "step": torch.arange(steps).repeat(tasks).numpy(),
-            "score": scores.flatten().double().numpy(),
-        }
-    )
+    return pd.concat([*tables, *ablated_scores(trained, tasks)], ignore_index=True)
 
 
 def headline(results: Sequence[Result]) -> dict[str, float]:
@@ -135,6 +121,7 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
             compiled=about.compiled,
         ),
         served=served.get(learner.settings.test_steps),
+        ablations=worth(scores, learner.settings.test_steps, learner.objective.higher_is_better),
     )
 
 

@@ -47,6 +47,9 @@ def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta
     for further in result.steps:
         if further.step > result.adapted:
             values[f"test_{metric}_after_{further.step}steps"] = further.mean
+    for ablation in result.ablations:
+        values[f"gate_{metric}_alpha_{ablation.name}"] = ablation.mean
+        values[f"gate_{metric}_alpha_{ablation.name}_worth"] = ablation.worth
     for shots, other in result.other_shots.items():
         values[f"test_{metric}_after_{shots}shot"] = other.at(result.adapted).mean
     run.log_metrics(values)

@@ -16,7 +16,7 @@ from components.console.signals import raising_terminated
 from components.console.tables import print_whole
 from components.kinds.experiment import Experiment
 from components.report.step import read_summary
-from components.report.summary import table
+from components.report.summary import comparisons, table
 from components.tracking.client import PIPELINES
 from components.tracking.parents import TAG
 from components.tracking.readiness import require_ready
@@ -79,7 +79,10 @@ def run_pipeline(
         chapters = run / lanes[-1]["report"] / "chapters"
         shutil.copy(chapters / REPORT, folder / REPORT)
         parent.log_folder(chapters, "report")
-    print_whole(console, table(read_summary(chapters)))
+    rows = read_summary(chapters)
+    print_whole(console, table(rows))
+    for line in comparisons(rows):
+        console.print(line, soft_wrap=True, markup=False)
     seconds = time.monotonic() - started
     console.print(f"{seconds:.0f} s. Report: {folder / REPORT}  Compare runs: make ui", soft_wrap=True)
     return folder

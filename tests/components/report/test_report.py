@@ -185,7 +185,7 @@ def test_summary_holds_the_rows(lane: Lane, tmp_path: Path) -> None:
     report([lane[0]], [lane[1]], tmp_path / "out")
     first, second = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (first["algorithm"], first["version"], first["champion"]) == ("meta-sgd", "3", True)
-    assert first["after"] == {"mean": 0.9, "ci95": 0.1}
+    assert first["after"] == {"mean": 0.9, "ci95": 0.1, "over_seeds": None}
     assert (second["algorithm"], second["version"], second["champion"]) == ("maml", "-", False)
 
 

@@ -7,8 +7,19 @@ import pytest
 from fabricated import control, decision, result, task_scores
 from rich.console import Console
 
-from components.report.summary import Estimate, rows, table
-from components.report.wording import difference, duration, measure, score, trials, versions
+from components.report.estimates import Estimate, Lead
+from components.report.summary import comparisons, rows, table
+from components.report.wording import (
+    ahead,
+    difference,
+    duration,
+    estimated,
+    estimated_difference,
+    measure,
+    score,
+    trials,
+    versions,
+)
 from metasgd.errors import InputError
 
 WriteLane = Callable[..., tuple[Path, Path]]
@@ -40,6 +51,50 @@ def test_seeds_are_averaged_task_by_task(write_lane: WriteLane) -> None:
     assert row.after.mean == 2.5
     assert row.after.ci95 == pytest.approx(2.05426, abs=1e-5)
     assert row.seeds == [1, 2]
+
+
+def write_pairs(write_lane: WriteLane) -> tuple[Path, Path]:
+    """Three seeds each: Meta-SGD is ahead of MAML by 1, 2 and 3 on every task, and MAML has a fourth."""
+    scores = {"meta-sgd": [1.0, 2.0, 3.0], "maml": [2.0, 4.0, 6.0, 9.0]}
+    seeds = [
+        result(name, seed, steps=[{"step": 1, "mean": mean, "ci95": 0.1}])
+        for name, means in scores.items()
+        for seed, mean in enumerate(means, start=1)
+    ]
+    folder, file = write_lane("lane", seeds, decision([("meta-sgd", 1, None), ("maml", 1, None)]))
+    for one in seeds:
+        mean = one["steps"][0]["mean"]
+        table = task_scores([mean - 0.5, mean + 0.5])
+        table.to_parquet(folder / f"{one['algorithm']}-seed{one['seed']}.parquet")
+    return folder, file
+
+
+def test_the_interval_over_seeds_is_students(write_lane: WriteLane) -> None:
+    """Of means 1, 2, 3: standard deviation 1, so 4.30265 / sqrt(3) = 2.48414; one seed has none."""
+    folder, file = write_pairs(write_lane)
+    own, _ = rows([folder], [file])
+    assert own.after.over_seeds == pytest.approx(2.48414, abs=1e-5)
+    folder, file = write_lane("one", [result("meta-sgd", 1)], decision([]))
+    assert rows([folder], [file])[0].after.over_seeds is None
+
+
+def test_learners_are_compared_over_the_seeds_that_both_have(write_lane: WriteLane) -> None:
+    """By 2 ± 2.484 over three seeds; on both tasks by the same, so that tasks tell nothing."""
+    folder, file = write_pairs(write_lane)
+    own, other = rows([folder], [file])
+    assert other.leads == []
+    (found,) = own.leads
+    assert (found.other, found.seeds, found.difference.mean) == ("maml", 3, 2.0)
+    assert found.difference.over_seeds == pytest.approx(2.48414, abs=1e-5)
+    assert found.difference.ci95 == pytest.approx(0.0, abs=1e-9)
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table([own, other]))
+    assert "± 2.484 over seeds" in captured.get()
+    assert comparisons([own, other]) == [
+        "sine: meta-sgd and maml differ by no more than chance: "
+        "2.000 [\N{MINUS SIGN}0.484, 4.484] over 3 seeds"
+    ]
 
 
 def test_rows_follow_the_decision_and_references_come_last(write_lane: WriteLane) -> None:
@@ -132,6 +187,16 @@ def test_wording() -> None:
     assert score(-8.638, 0.68, "return") == "−8.64 ± 0.68"  # noqa: RUF001 - a minus sign
     assert difference(-0.0391, (-0.047, -0.031), "accuracy") == "−3.91 [−4.70, −3.10] points"  # noqa: RUF001 - a minus sign
     assert difference(0.25, None, "mse") == "+0.250"
+    several = Estimate(0.5, 0.1, 0.2)
+    assert estimated(several, "mse") == "0.500 ± 0.100 ± 0.200 over seeds"
+    assert estimated(Estimate(0.5, 0.1), "mse", " (3 steps)") == "0.500 ± 0.100 (3 steps)"
+    assert estimated_difference(several, "accuracy") == (
+        "+50.00 [+40.00, +60.00] points, [+30.00, +70.00] over seeds"
+    )
+    assert ahead("meta-sgd", Lead("maml", 5, several), "accuracy") == (
+        "meta-sgd is ahead of maml by 50.00 [30.00, 70.00] points over 5 seeds"
+    )
+    assert ahead("maml", Lead("meta-sgd", 5, Estimate(-0.5, 0.1, 0.2)), "mse").startswith("maml is behind")
     assert difference(0.476, (-0.021, 0.973), "return") == "+0.48 [−0.02, +0.97]"  # noqa: RUF001
     assert [measure("accuracy", 1), measure("mse", 5)] == ["1-shot accuracy", "5-shot mean squared error"]
     assert measure("return", 20) == "average return, 20 trajectories"

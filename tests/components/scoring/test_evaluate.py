@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from components.artifacts.intervals import half_width, paired_difference
-from components.artifacts.results import METRICS, Result, read_json
+from components.artifacts.results import ABLATED, METRICS, Result, read_json
 from components.artifacts.runs import RUN, RUNS, read_run, read_runs
 from components.config.code import git_commit
 from components.evaluate.step import evaluate
@@ -22,6 +22,7 @@ from components.kinds.sinusoid import Sinusoid
 from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
 from components.train.step import train
+from metasgd.ablation import ablations
 from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import DivergedError, InputError
@@ -31,6 +32,11 @@ from metasgd.tasks import Examples
 from tests.components.lane import Lane, artifacts, experiment, read, run_of, store
 
 ALGORITHMS = ("meta-sgd", "maml", "from-scratch")
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "meta-sgd": ("start", "mean", "layer-means", "shuffled", "unsigned", "head-only", "body-only"),
+    "maml": (),
+    "from-scratch": (),
+}
 
 
 class Evaluated(Lane):
@@ -77,7 +83,10 @@ def test_scores_are_those_of_each_task_adapted_alone(lane: Evaluated, algorithm:
     data = load_tasks(lane.episodes)
     assert isinstance(data, Sinusoid)
     scores = pd.read_parquet(lane.results / f"{algorithm}-seed1.parquet")
-    assert set(zip(scores["set"], scores["shots"], strict=True)) == {("gate", 5), ("test", 5), ("test", 10)}
+    sets = {("gate", 5), ("test", 5), ("test", 10)} | {
+        (f"{ABLATED}{name}", 5) for name in ABLATIONS[algorithm]
+    }
+    assert set(zip(scores["set"], scores["shots"], strict=True)) == sets
     for name, shots, task in (("gate", 5, 29), ("test", 5, 0), ("test", 10, 7)):
         support_x, support_y, query_x, query_y = (value[task] for value in data.batch(name, shots))
         for step in range(learner.settings.test_steps + 1):
@@ -132,6 +141,19 @@ def test_the_headline_numbers(lane: Evaluated) -> None:
     assert numbers["meta-sgd-seed1-mse-before"] == result(lane.results).steps[0].mean
 
 
+@pytest.mark.parametrize("name", ABLATIONS["meta-sgd"])
+def test_what_alpha_is_worth_is_paired_with_the_learner_as_served(lane: Evaluated, name: str) -> None:
+    """Adapting with that alpha, task by task, loses what is said."""
+    learner, meta, _ = load_checkpoint(lane.checkpoint())
+    data = load_tasks(lane.episodes)
+    with_less = gate_scores(data, learner, ablations(learner, meta, seed=1)[name])
+    lost = (with_less - gate_scores(data, learner, meta)).double().numpy()
+    (found,) = [ablation for ablation in result(lane.results).ablations if ablation.name == name]
+    assert found.mean == pytest.approx(float(with_less.mean()), rel=1e-5)
+    assert found.worth == pytest.approx(lost.mean(), rel=1e-5)
+    assert found.ci95 == pytest.approx(half_width(lost), rel=1e-5)
+
+
 def ended(run: Run) -> tuple[str, int]:
     return run.info.status, run.info.end_time
 
@@ -151,6 +173,7 @@ def test_evaluation_joins_the_run_of_its_training(
         "test_mse_before", "test_mse_before_ci95", "test_mse_after", "test_mse_after_ci95",
         "test_mse_served", "test_mse_served_ci95", "gate_mse_after", "test_mse_after_10shot",
         "theta_norm", "alpha_mean", "alpha_negative_share",
+        *(f"gate_mse_alpha_{name}{end}" for name in ABLATIONS[algorithm] for end in ("", "_worth")),
     }  # fmt: skip
     assert new["test_mse_before"] == found.steps[0].mean
     assert new["test_mse_after"] == found.steps[-1].mean
