@@ -13,6 +13,8 @@ import numpy as np
 from components.artifacts.intervals import paired_difference, paired_p_value
 
 NO_CHAMPION = "there was no champion"
+NOT_FINITE = "the champion's scores are not all finite"
+NO_BETTER = "not clearly better after adaptation than before it"
 LEVEL = 0.05  # two-sided: half of it is the chance of a false win
 
 
@@ -30,8 +32,16 @@ class Verdict:
     level: float | None = None
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Of a challenger [tasks], after adaptation and before."""
+
+    after: np.ndarray
+    before: np.ndarray
+
+
 def judge(
-    challengers: Sequence[np.ndarray],
+    challengers: Sequence[Scores],
     champion: np.ndarray | None,
     higher_is_better: bool,
     gone: str = NO_CHAMPION,
@@ -40,24 +50,31 @@ def judge(
 
     A challenger is better when the interval of the mean paired difference lies above zero; of several, the
     one that is better by most wins. Scores that are not finite never win; a champion with such scores loses
-    to any that are finite. Without a champion the first challenger with finite scores becomes it, and the
-    others meet that one. gone: why there is no champion.
+    to any that are finite. Without a champion the first challenger with finite scores that are better than
+    those before adaptation becomes it, and the others meet that one. gone: why there is no champion.
     """
     verdicts: dict[int, Verdict] = {}
-    for number, scores in enumerate(challengers):
-        if not np.isfinite(scores).all():
-            verdicts[number] = Verdict(False, "its scores are not all finite")
-        elif champion is None:
-            verdicts[number] = Verdict(True, gone)
-            champion = scores
-        elif not np.isfinite(champion).all():
-            verdicts[number] = Verdict(True, "the champion's scores are not all finite")
-            champion = scores
-    others = [number for number in range(len(challengers)) if number not in verdicts]
     sign = 1 if higher_is_better else -1
-    pairs = [(sign * challengers[number], sign * champion) for number in others if champion is not None]
+    for number, scores in enumerate(challengers):
+        if not np.isfinite(scores.after).all():
+            verdicts[number] = Verdict(False, "its scores are not all finite")
+        elif champion is None and not _adapts(scores, sign):
+            verdicts[number] = Verdict(False, NO_BETTER)
+        elif champion is None or not np.isfinite(champion).all():
+            verdicts[number] = Verdict(True, gone if champion is None else NOT_FINITE)
+            champion = scores.after
+    others = [number for number in range(len(challengers)) if number not in verdicts]
+    pairs = [(sign * challengers[number].after, sign * champion) for number in others if champion is not None]
     verdicts.update(zip(others, _only_best(_compare(pairs)), strict=True))
     return [verdicts[number] for number in range(len(challengers))]
+
+
+def _adapts(scores: Scores, sign: int) -> bool:
+    """Whether the step is worth taking. Scores before it that are not finite are worse than any."""
+    if not np.isfinite(scores.before).all():
+        return True
+    after, before = sign * scores.after, sign * scores.before
+    return paired_p_value(after, before) < LEVEL and after.mean() > before.mean()
 
 
 def _compare(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Verdict]:

@@ -16,7 +16,7 @@ from components.config.parsing import to_json
 from components.config.settings import Promotion
 from components.kinds.kind import Kind, gate_scores, task_set
 from components.kinds.table import load_tasks
-from components.promote.gate import NO_CHAMPION, Verdict, judge
+from components.promote.gate import NO_CHAMPION, Scores, Verdict, judge
 from components.promote.registration import register
 from components.tracking.client import connect
 from components.tracking.lock import Lock, promotion_lock
@@ -36,10 +36,17 @@ from metasgd.own_folder import require_whole
 
 @dataclass(frozen=True)
 class Contender:
-    """A model and its scores [tasks] on the gate tasks. run_id: of its training, where it is registered."""
+    """A model and its scores [tasks] on the gate tasks."""
 
     model: Model
     scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Challenger(Contender):
+    """before: its scores before adaptation. run_id: of its training, where it is registered."""
+
+    before: np.ndarray
     run_id: str | None = None
 
 
@@ -102,17 +109,17 @@ def _decide(client: MlflowClient, lane: Lane, output: Path, lock: Lock | None = 
     _keep(client, challengers, decision, output)
 
 
-def _challengers(client: MlflowClient, lane: Lane) -> list[Contender]:
+def _challengers(client: MlflowClient, lane: Lane) -> list[Challenger]:
     """The lane's learners with their gate scores; registered, unless it is a dry run."""
     problem = lane.tasks.episodes.manifest.problem
     trained = [load_trained(checkpoint, problem) for checkpoint in lane.checkpoints]
     return [_challenger(client, lane, one) for one in trained if not one.learner.settings.is_reference]
 
 
-def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender:
+def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Challenger:
     training, file = trained.about.training, lane.results / f"{trained.name}.json"
     result = read_json(Result, file)
-    scores = _stored_scores(file.with_suffix(".parquet"))
+    before, scores = _stored_scores(file.with_suffix(".parquet"))
     tasks = lane.tasks.parameters.stored.gate
     if len(scores) != tasks:
         raise InputError(
@@ -120,7 +127,7 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
             f"{lane.tasks.episodes.folder}: score them anew"
         )
     if lane.promotion.dry_run:
-        return Contender(Model(training.algorithm, training.seed, None), scores)
+        return Challenger(Model(training.algorithm, training.seed, None), scores, before)
     run = read_runs(lane.results / RUNS).get(trained.name)
     if run is None or run.weights != trained.weights:
         raise InputError(
@@ -128,17 +135,17 @@ def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Contender
         )
     example = lane.tasks.example(trained.learner, trained.meta)
     version = register(client, run.run_id, trained, result, example)
-    return Contender(Model(training.algorithm, training.seed, version), scores, run.run_id)
+    return Challenger(Model(training.algorithm, training.seed, version), scores, before, run.run_id)
 
 
-def _stored_scores(path: Path) -> np.ndarray:
-    """The gate scores [tasks] after the last step, in the order of the tasks."""
+def _stored_scores(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The gate scores [tasks] before adaptation and after the last step, in the order of the tasks."""
     scores = read_scores(path)
     gate = scores[scores["set"] == "gate"]
     if gate.empty:
         raise InputError(f"{path}: holds no scores on gate tasks; expected them: score the checkpoint anew")
-    gate = gate[gate["step"] == gate["step"].max()]
-    return np.asarray(gate.sort_values("task")["score"], dtype=np.float64)
+    by_step = gate.pivot(index="task", columns="step", values="score").astype(float)
+    return by_step.iloc[:, 0].to_numpy(), by_step.iloc[:, -1].to_numpy()
 
 
 def _champion(lane: Lane, version: str | None) -> tuple[Contender | None, str]:
@@ -170,14 +177,14 @@ def _scored_champion(lane: Lane, version: str) -> Contender:
 
 
 def _judge(
-    lane: Lane, challengers: Sequence[Contender], present: Contender | None, gone: str
+    lane: Lane, challengers: Sequence[Challenger], present: Contender | None, gone: str
 ) -> list[Verdict]:
     """gone: why there is no champion, where there is none."""
     folder, tasks = lane.tasks.episodes.folder, lane.tasks.parameters.stored.gate
     if tasks < 2:  # as in earlier episodes
         raise InputError(f"{folder}: 1 gate task; expected at least 2")
     objective = OBJECTIVES[lane.tasks.episodes.manifest.problem.objective]
-    scores = [challenger.scores for challenger in challengers]
+    scores = [Scores(challenger.scores, challenger.before) for challenger in challengers]
     return judge(scores, present.scores if present else None, objective.higher_is_better, gone)
 
 
@@ -224,7 +231,7 @@ def _set_champion(
     return holder
 
 
-def _keep(client: MlflowClient, challengers: Sequence[Contender], decision: Decision, output: Path) -> None:
+def _keep(client: MlflowClient, challengers: Sequence[Challenger], decision: Decision, output: Path) -> None:
     """The record of the decision: the output, and a copy with every run that took part."""
     output.parent.mkdir(parents=True, exist_ok=True)
     text = to_json(decision, indent=2) + "\n"

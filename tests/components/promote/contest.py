@@ -1,7 +1,7 @@
 """Contenders of known strength for the tests of promotion.
 
-They are lines through zero plus an offset that never adapt (alpha is 0): on the same curves, their
-errors are ordered by the offset, task by task far apart.
+They are horizontal lines, and a step takes away half of what lies between them and the curve: on the same
+curves, their errors are ordered by where they start, task by task far apart, and every step is worth taking.
 """
 
 import json
@@ -30,7 +30,7 @@ from metasgd.seeds import generator
 from tests.components.lane import Lane
 
 CHECKOUT = ROOT
-GOOD, MIDDLING, BAD = 0.0, 3.0, 9.0
+GOOD, MIDDLING, BAD = 9.0, 18.0, 36.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Contest:
         start = network.initial(generator(1, "theta"))
         theta = {name: torch.zeros_like(value) for name, value in start.theta.items()}
         theta["linear1.bias"] += offset
-        meta = Meta(theta, {name: torch.zeros_like(value) for name, value in start.alpha.items()})
+        # The gradient of a squared error is twice the distance, and zero for all but the last bias here.
+        meta = Meta(theta, {name: torch.full_like(value, 0.25) for name, value in start.alpha.items()})
         checkpoint = self.folder / f"{algorithm}-{seed}"
         with own_folder(checkpoint, "components.train", passing=[RUN]) as folder:
             shutil.copy(self.gate.lane.checkpoint() / CURVE, folder)
