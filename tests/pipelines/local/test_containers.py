@@ -16,11 +16,11 @@ from safetensors.numpy import load_file
 from pipelines.image import BASE, reference
 from pipelines.local.containers import container_arguments
 from tests.pipelines.checkout import ROOT, make_checkout, overrides, require_engine, run, unavailable
-from tests.pipelines.local.test_run import PICTURES, SMALL, draw_pictures
+from tests.pipelines.local.test_run import CURVES, PICTURES, SMALL, draw_pictures
 
 NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 LANES = ("sinusoid-5shot", "glyphs-5way-1shot")
-SETTINGS = [*SMALL, *PICTURES, "glyphs-5way-1shot.tasks.source.path=datasets/pictures"]
+SETTINGS = [*SMALL, *CURVES, *PICTURES, "glyphs-5way-1shot.tasks.source.path=datasets/pictures"]
 
 
 @pytest.fixture(scope="session")
