@@ -16,7 +16,8 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Lane:
     """A lane with Meta-SGD trained, evaluated and promoted, in a store of its own."""
     folder = tmp_path_factory.mktemp("promote")
     with store(folder):
-        made = Lane(folder)
+        # Slow enough that a step is worth taking, as a first champion's has to be.
+        made = Lane(folder, "algorithms.meta-sgd.start=[0.001, 0.001]", "train.alpha_rate=0.01")
         made.evaluate(made.train())
         promote("sinusoid-5shot", Promotion(False), [made.checkpoint()], made.results, made.episodes,
                 folder / "decision.json")  # fmt: skip
