@@ -22,8 +22,7 @@ SMALL = [
     "train.iterations=300",
     "train.validate_every=150",
     "train.threads=1",
-    "algorithms.meta-sgd.start=[0.001, 0.001]",
-    "train.alpha_rate=0.01",
+    "algorithms.meta-sgd.start=[0.02, 0.02]",
     "tasks.stored={validation: 3, gate: 20, test: 6, test_shots: [5], test_queries: 4}",
 ]
 COMMAND = ("pipelines", "--experiments", "sinusoid-5shot", "--set", *SMALL)
