@@ -96,6 +96,8 @@ def main() -> None:
     from pipelines.local.finished import use_finished_steps
 
     package, root, *finished = sys.argv[1:]
+    if not Path(root).is_relative_to(Path.cwd()):
+        finished = []  # containers see no earlier run where the checkout is reached through links
     client = docker.from_env()
     arguments = container_arguments(Path.cwd(), client.info())
     use_finished_steps(local.DockerRunner(**arguments), root, *finished)
