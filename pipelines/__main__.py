@@ -29,16 +29,13 @@ def main() -> None:
     from pipelines.local.run import run_pipeline
 
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
-    if options.runner == "local":
-        run_pipeline(experiments, seeds, Console(), None, options.check, options.cache == "on")
-        return
+    image = None
+    if options.runner == "docker":
+        from pipelines.image import BASE, reference
 
-    from pipelines.image import BASE, reference
-    from pipelines.local.containers import require_image
-
-    image = options.image or reference(base=options.base or BASE)
-    require_image(image)
-    run_pipeline(experiments, seeds, Console(), image, options.check, options.cache == "on")
+        image = options.image or reference(base=options.base or BASE)
+    use_finished = options.cache == "on"
+    run_pipeline(experiments, seeds, Console(), image, check=options.check, use_finished=use_finished)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,11 @@ def reference(registry: str = "", base: str = BASE, root: Path = Path()) -> str:
     return image
 
 
-def has_image(image: str) -> bool:
-    """Whether the container engine has it. Raises InputError where no engine answers."""
+def image_id(image: str) -> str | None:
+    """What tells its contents, as the container engine here has it; None where it lacks the image.
+
+    Raises InputError where no engine answers.
+    """
     require_reference(image, "IMAGE")
     try:
         client = docker.from_env()
@@ -65,21 +68,9 @@ def has_image(image: str) -> bool:
             "no container engine answers here; expected a running Docker engine, or RUNNER=local"
         ) from None
     try:
-        client.images.get(image)
-    except ImageNotFound:
-        return False
-    finally:
-        client.close()
-    return True
-
-
-def image_id(image: str) -> str:
-    """By its contents, which a reference may not tell. Raises InputError where no engine has it."""
-    client = docker.from_env()
-    try:
         return str(client.images.get(image).id)
-    except DockerException:
-        raise InputError(f"IMAGE {image}: unknown to the container engine; expected `make image`") from None
+    except ImageNotFound:
+        return None
     finally:
         client.close()
 
@@ -115,7 +106,7 @@ def build(image: str, base: str) -> None:
 
     base: the image that it starts from. Raises InputError, or StepFailedError after docker's own words.
     """
-    if has_image(image):
+    if image_id(image) is not None:
         return
     arguments = {"BASE": base, "COMMIT": git_commit(), "VERSION": version("metasgd"), "REFERENCE": image}
     settings = [f"--build-arg={name}={value}" for name, value in arguments.items()]

@@ -118,6 +118,8 @@ def _rolled_back(client: MlflowClient, model: str, number: str | None) -> Move:
     reconcile(client, model)
     record, now = moves(client, model), champion(client, model)
     number = number or _before(record, now)
+    if now is None and number is None:
+        raise InputError(f"MODEL {model!r}: has no champion to go back from; expected VERSION=…")
     if number is None:
         raise InputError(f"MODEL {model!r}: version {now} had no champion before it; expected VERSION=…")
     versions = sorted((found.version for found in client.search_model_versions(f"name='{model}'")), key=int)

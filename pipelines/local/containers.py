@@ -19,7 +19,8 @@ from components.console.command import TERMINATED
 from components.console.signals import Terminated, raising_terminated
 from components.tracking.client import tracking_uri
 from metasgd.errors import InputError
-from pipelines.image import has_image
+from pipelines.image import image_id
+from pipelines.local.lost_runs import RUNS
 
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
@@ -28,17 +29,21 @@ HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a serve
 READ = ("data", "datasets")
 
 
-def require_image(image: str) -> None:
-    """Raises InputError where no container engine answers, or it lacks the image."""
-    if not has_image(image):
+def require_image(image: str) -> str:
+    """Its id. Raises InputError where no container engine answers, or it lacks the image."""
+    if (found := image_id(image)) is None:
         raise InputError(f"IMAGE {image}: unknown to the container engine; expected `make image`")
+    return found
 
 
-def container_arguments(checkout: Path, engine: dict[str, Any]) -> dict[str, Any]:
+def container_arguments(
+    checkout: Path, engine: dict[str, Any], through: Path | None = None
+) -> dict[str, Any]:
     """How every step's container is started: arguments of docker's `containers.run`.
 
     checkout: the folder that holds .local, and data where there are any.
     engine: what `docker info` says, as a dict.
+    through: the path by which kfp knows the checkout, where that is another one.
     """
     store, states = tracking_uri(), os.environ.get(STATES, "")
     handed_on = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
@@ -57,6 +62,8 @@ def container_arguments(checkout: Path, engine: dict[str, Any]) -> dict[str, Any
         "network_mode": "host" if _is_server(store) or _is_server(states) else "none",
         "working_dir": str(checkout),
         "mounts": [Mount(str(place), str(place), type="bind") for place in written]
+        # What earlier runs have left there; kfp itself mounts the new run alone.
+        + [Mount(str(place / LOCAL), str(local), type="bind") for place in (through,) if place]
         + [Mount(str(place), str(place), type="bind", read_only=True) for place in read],
         "environment": {**handed_on, "MLFLOW_TRACKING_URI": store, COMPILED: str(local / "compiled")},
         "labels": {LABEL: os.environ.get(PIPELINE_RUN, "")},
@@ -96,10 +103,9 @@ def main() -> None:
     from pipelines.local.finished import use_finished_steps
 
     package, root, *finished = sys.argv[1:]
-    if not Path(root).is_relative_to(Path.cwd()):
-        finished = []  # containers see no earlier run where the checkout is reached through links
+    checkout, through = Path.cwd(), Path(root).parents[len(RUNS.parts)]
     client = docker.from_env()
-    arguments = container_arguments(Path.cwd(), client.info())
+    arguments = container_arguments(checkout, client.info(), through if through != checkout else None)
     use_finished_steps(local.DockerRunner(**arguments), root, *finished)
     try:
         with raising_terminated():

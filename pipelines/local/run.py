@@ -22,7 +22,7 @@ from components.tracking.parents import TAG
 from components.tracking.readiness import require_ready
 from components.tracking.runs import open_run
 from pipelines.dag import NAME, compile_pipeline, task_names
-from pipelines.image import image_id
+from pipelines.local.containers import require_image
 from pipelines.local.display import Display
 from pipelines.local.finished import finished_steps
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here
@@ -48,12 +48,13 @@ def run_pipeline(
     Raises InputError for bad input and StepFailedError where a step fails.
     """
     started = time.monotonic()
+    contents = require_image(image) if image else None
     refuse_python3([to_json(experiment) for experiment in experiments])
     names = [experiment.name for experiment in experiments]
     folder = RUNS / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
-    finished = finished_steps(image_id(image) if image else None) if use_finished else None
+    finished = finished_steps(contents) if use_finished else None
     module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
     compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
     tags = {"experiments": " ".join(names), TAG: folder.name}

@@ -13,7 +13,7 @@ import pytest
 from docker.errors import DockerException
 
 from metasgd.errors import InputError
-from pipelines.image import BASE, digest_of, has_image, push, reference, require_reference
+from pipelines.image import BASE, digest_of, image_id, push, reference, require_reference
 from tests.pipelines.checkout import unavailable
 
 
@@ -165,7 +165,7 @@ def test_what_is_no_reference_is_refused_before_an_engine_is_asked(
     """As an image, as a base, and as what a registry makes of it."""
     monkeypatch.setattr(docker, "from_env", lambda: pytest.fail("it was asked"))
     with pytest.raises(InputError, match=r"^IMAGE is .*; expected an image's reference"):
-        has_image(image)
+        image_id(image)
     with pytest.raises(InputError, match=r"^IMAGE_BASE is "):
         reference(base=image, root=tree)
     with pytest.raises(InputError, match=r"^with REGISTRY, the image is 'https://"):

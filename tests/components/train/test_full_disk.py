@@ -4,16 +4,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from components.artifacts.checkpoint import WEIGHTS
-from components.tracking.outbox import Outbox
 from components.train.step import train
 from metasgd.errors import InputError
-from tests.components.lane import Lane, empty_store, run_of
+from tests.components.lane import Lane, empty_store
+from tests.components.train.continued import POINTS, at_iteration, whole
 from tests.mlflow_server import MlflowServer, mlflow_server
 from tests.pipelines.checkout import unavailable
 
@@ -49,26 +49,14 @@ def test_a_full_disk_ends_the_step_in_one_line_and_only_logging_is_left(
     """From the fifth iteration on; the training goes on to its end, and is whole once there is room again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("METASGD_PATIENCE", "0.5")
-    seen: list[int] = []
-    log = Outbox.log_metrics
-
-    def logged(outbox: Outbox, values: dict[str, float], step: int) -> None:
-        seen.append(step)
-        if step == 5:
-            fill(disk)
-        log(outbox, values, step)
-
-    monkeypatch.setattr(Outbox, "log_metrics", logged)
+    seen = at_iteration(monkeypatch, 5, partial(fill, disk))
     with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI http://127\.0\.0\.1:\d+") as failed:
         train(lane.training(), lane.episodes, tmp_path / "out")
     assert "\n" not in str(failed.value)
-    assert seen == list(range(1, 21))
+    assert seen == list(range(1, POINTS + 1))
     assert (tmp_path / "out" / WEIGHTS).read_bytes() == (lane.checkpoint() / WEIGHTS).read_bytes()
     (disk / "filler").unlink()
     seen.clear()
     train(lane.training(), lane.episodes, tmp_path / "out")
     assert seen == []
-    run = run_of(MlflowClient(), tmp_path / "out")
-    assert run.info.status == "FINISHED"
-    history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
-    assert [metric.step for metric in history] == list(range(1, 21))
+    whole(lane, tmp_path / "out")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,8 @@ from components.tracking.patience import AwayError
 from components.train.step import train
 from metasgd.errors import InputError
 from tests.components.lane import Lane, empty_store, run_of
+from tests.components.train.continued import POINTS, at_iteration, whole
 from tests.mlflow_server import MlflowServer, Relay, mlflow_server, relay
-
-POINTS = 20  # of the training's curve
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +41,6 @@ def trained(lane: Lane, output: Path) -> Run:
     """The run, once the training is over: whole, and with the weights of one that met no fault."""
     train(lane.training(), lane.episodes, output)
     return whole(lane, output)
-
-
-def whole(lane: Lane, output: Path) -> Run:
-    assert (output / WEIGHTS).read_bytes() == (lane.checkpoint() / WEIGHTS).read_bytes()
-    client = MlflowClient()
-    run = run_of(client, output)
-    assert run.info.status == "FINISHED"
-    history = client.get_metric_history(run.info.run_id, "train_loss")
-    assert [point.step for point in history] == list(range(1, POINTS + 1))
-    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"checkpoint"}
-    return run
-
-
-def at_iteration(monkeypatch: pytest.MonkeyPatch, iteration: int, act: object) -> None:
-    """Do something in the middle of a training."""
-    log = Outbox.log_metrics
-
-    def logged(outbox: Outbox, values: dict[str, float], step: int) -> None:
-        if step == iteration:
-            act()  # type: ignore[operator]
-        log(outbox, values, step)
-
-    monkeypatch.setattr(Outbox, "log_metrics", logged)
 
 
 @pytest.mark.parametrize("status", [503, 500, 401, 429, 0])
@@ -134,16 +111,8 @@ def test_a_server_that_stays_away_ends_the_step_in_one_line_and_only_logging_is_
 ) -> None:
     """Checkpoint and state are safe; the repeated command trains nothing, and continues in the same row."""
     monkeypatch.setenv("METASGD_PATIENCE", "0.5")
-    seen: list[int] = []
-    log = Outbox.log_metrics
-
-    def logged(outbox: Outbox, values: dict[str, float], step: int) -> None:
-        seen.append(step)
-        if step == 5:
-            between.fault = lambda method, path, body: 503
-        log(outbox, values, step)
-
-    monkeypatch.setattr(Outbox, "log_metrics", logged)
+    away = partial(setattr, between, "fault", lambda method, path, body: 503)
+    seen = at_iteration(monkeypatch, 5, away)
     with pytest.raises(InputError, match=r"does not answer .*; expected a running MLflow server") as failed:
         train(lane.training(), lane.episodes, tmp_path / "out")
     assert "\n" not in str(failed.value)

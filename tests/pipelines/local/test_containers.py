@@ -101,6 +101,14 @@ def test_containers_give_the_bits_of_this_interpreter(contained: Path, lane: int
     }
 
 
+def test_a_repeated_run_takes_what_is_finished(contained: Path, image: str) -> None:
+    """The trainings and scores of both lanes, though kfp reaches this checkout through links."""
+    lanes = ["--experiments", *LANES, "--set", *SETTINGS]
+    done = run(contained, "pipelines", "--runner", "docker", "--image", image, *lanes)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("finished by an earlier run") == 2 * (2 + 1)
+
+
 def test_outputs_belong_to_whoever_ran_it(contained: Path) -> None:
     owners = {path.stat().st_uid for path in (contained / ".local").rglob("*")}
     assert owners == {os.getuid()}
