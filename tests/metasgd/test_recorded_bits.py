@@ -1,12 +1,19 @@
 """Tiny trainings of every kind end where they ended before: recorded numbers, which no rebuilding may move.
 
-The recordings are of 2026-11-25, commit dd84e15, torch 2.15.0; `machine` names the processor. There, the bits
-are the same; elsewhere, sums are taken in another order, and the numbers are the same to rounding.
+The recordings are of 2026-11-25, commit dd84e15 ("damped-policies": of 2026-11-27), torch 2.15.0; `machine`
+names the processor. There, the bits are the same; elsewhere, sums are taken in another order, and the numbers
+are the same to rounding.
 
-A change that is meant to move them records anew, with its reason: python -m tests.metasgd.test_recorded_bits
+"policies" is as policies are trained, and holds on its processor alone: its metric, of a few trajectories, is
+nearly singular, and conjugate gradients divide by what is rounding there. In one iteration, this moves the KL
+divergence from .0069 to .0056 between two instruction sets. "damped-policies" holds anywhere.
+
+A change that is meant to move some records them anew, with its reason:
+python -m tests.metasgd.test_recorded_bits NAME ..
 """
 
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,20 +56,37 @@ def images() -> Outcome:
     return meta_train(learner, episodes, lambda meta: 0.0, training_settings(), seed=1)
 
 
-def policies() -> Outcome:
+def policies(**settings: float) -> Outcome:
+    train = trpo_settings(**settings)
     return meta_train_policy(
-        policy_learner(), navigation(horizon=5), lambda meta: 0.0, trpo_settings(), 1, shots=4, queries=4
+        policy_learner(), navigation(horizon=5), lambda meta: 0.0, train, 1, shots=4, queries=4
     )
 
 
-TRAININGS: dict[str, Callable[[], Outcome]] = {"sine": sine, "images": images, "policies": policies}
+TRAININGS: dict[str, Callable[[], Outcome]] = {
+    "sine": sine,
+    "images": images,
+    "policies": policies,
+    "damped-policies": lambda: policies(damping=0.1),
+}
+ROUNDING_DECIDES = {"policies"}
+
+
+def processor(key: str) -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    found = (line.partition(": ")[2] for line in lines if line.partition(":")[0].strip() == key)
+    return next(found, platform.processor())
 
 
 def machine() -> str:
-    """The processor's model, and torch's version."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor()}, torch {torch.__version__}"
+    """The processor's name, and torch's version."""
+    return f"{processor('model name')}, torch {torch.__version__}"
+
+
+def details() -> str:
+    """What tells processors of one name apart; earlier recordings lack it."""
+    numbers = "-".join(processor(key) for key in ("cpu family", "model", "stepping"))
+    return f"{numbers} {torch.backends.cpu.get_cpu_capability()}"
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -71,7 +95,10 @@ def test_a_training_ends_where_it_ended(name: str) -> None:
     path = RECORDINGS / f"{name}.safetensors"
     expected, found = load(path.read_bytes()), pack(TRAININGS[name]().meta)
     with safe_open(path, "pt") as file:
-        is_same_machine = file.metadata()["machine"] == machine()
+        recorded = file.metadata()
+    is_same_machine = recorded["machine"] == machine() and recorded.get("details") in (None, details())
+    if name in ROUNDING_DECIDES and not is_same_machine:
+        pytest.skip("another processor's rounding decides")
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-5)
@@ -79,7 +106,6 @@ def test_a_training_ends_where_it_ended(name: str) -> None:
 
 
 if __name__ == "__main__":
-    RECORDINGS.mkdir(exist_ok=True)
-    for name, training in TRAININGS.items():
-        tensors, about = pack(training().meta), {"machine": machine()}
+    for name in sys.argv[1:]:
+        tensors, about = pack(TRAININGS[name]().meta), {"machine": machine(), "details": details()}
         save_file(tensors, RECORDINGS / f"{name}.safetensors", metadata=about)
