@@ -10,7 +10,6 @@ the first one, as served: the mean, its interval over tasks (averaged over seeds
 """
 
 import argparse
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -22,15 +21,12 @@ import yaml
 
 from components.artifacts.checkpoint import load_trained
 from components.artifacts.intervals import half_width
-from components.config.parsing import to_json
 from components.config.settings import Training
 from components.console.command import run_command
 from components.kinds.experiment import load_experiment
 from components.kinds.table import load_tasks
-from components.preprocess.step import preprocess
-from components.train.identity import code_digest
-from components.train.step import train
 from metasgd.files import write_atomically
+from pipelines.publishing.trainings import drawn, trained
 
 
 def main() -> None:
@@ -57,25 +53,21 @@ def measured(
     overrides = [*options.overrides, *variant, f"tasks.stored.gate={options.tasks}"]
     experiment = load_experiment(options.experiment, overrides)
     training = experiment.training(algorithm, seed)
-    episodes = options.output / f"episodes-{_digest(to_json(experiment.tasks))}"
-    folder = options.output / f"{training.name}-{_digest(to_json(training), episodes.name)}"
-    file = folder.with_suffix(".parquet")
+    episodes = drawn(experiment.tasks, options.output)
+    checkpoint = trained(training, episodes, options.output)
+    file = checkpoint.with_suffix(".parquet")
     if not file.exists():
-        if not episodes.exists():
-            preprocess(experiment.tasks, episodes)
-        if not folder.exists():
-            train(training, episodes, folder)
-        scored(folder, episodes, training, file)
+        write_scores(checkpoint, episodes, training, file)
     return pd.read_parquet(file).assign(variant=" ".join(variant), algorithm=algorithm, seed=seed)
 
 
-def scored(checkpoint: Path, episodes: Path, training: Training, file: Path) -> None:
+def write_scores(checkpoint: Path, episodes: Path, training: Training, file: Path) -> None:
     tasks = load_tasks(episodes)
-    trained = load_trained(checkpoint, tasks.episodes.manifest.problem)
+    model = load_trained(checkpoint, tasks.episodes.manifest.problem)
     shots, step = tasks.parameters.reported_shots, training.learner.test_steps
-    learners = {"own": trained.learner, "served": trained.learner.served}
+    learners = {"own": model.learner, "served": model.learner.served}
     scores = {
-        name: tasks.scores(learner, trained.meta, "gate", shots)[:, step].double().numpy()
+        name: tasks.scores(learner, model.meta, "gate", shots)[:, step].double().numpy()
         for name, learner in learners.items()
     }
     table = pd.DataFrame({"task": range(len(scores["own"])), **scores})
@@ -101,11 +93,6 @@ def difference(own: pd.DataFrame, baseline: pd.DataFrame) -> str:
     by_task, by_seed = (paired.groupby(level).mean().to_numpy() for level in ("task", "seed"))
     intervals = [_interval(by_task), *([_interval(by_seed)] if len(by_seed) > 1 else [])]
     return f"{paired.mean():+.4f} {' '.join(intervals)}" if np.any(paired) else "·"
-
-
-def _digest(*parts: str) -> str:
-    """Of what was chosen and of the code: after a change of either, a training is another."""
-    return hashlib.sha256("\0".join((*parts, code_digest())).encode()).hexdigest()[:12]
 
 
 def _interval(values: np.ndarray) -> str:

@@ -48,7 +48,7 @@ def test_what_a_run_does_by_default_is_known() -> None:
 
 def test_own_keys_win_over_the_kinds_defaults() -> None:
     """An experiment is its kind's defaults with its own keys merged over them, key by key."""
-    small, long = load(), load(name="sinusoid-10shot")
+    small, long = load(), load(name="sinusoid-10shot-paper")
     assert (small.tasks.distribution.shots, long.tasks.distribution.shots) == (5, 10)
     assert small.tasks.stored.test_shots == [5, 10, 20]
     assert small.tasks.stored.gate == long.tasks.stored.gate
@@ -65,10 +65,10 @@ def test_the_papers_rates() -> None:
 def test_overrides_for_all_and_for_one() -> None:
     """train.rate is for every experiment asked for; with an experiment's name in front, for that one."""
     assert load("train.rate=0.5").train.rate == 0.5
-    assert load("train.rate=0.5", name="sinusoid-10shot").train.rate == 0.5
+    assert load("train.rate=0.5", name="sinusoid-10shot-paper").train.rate == 0.5
     assert load("sinusoid-5shot.train.rate=0.5").train.rate == 0.5
-    both = load_experiments([SINE, "sinusoid-10shot"], ["sinusoid-5shot.train.rate=0.5"], PARAMS)
-    assert [one.train.rate for one in both] == [0.5, load(name="sinusoid-10shot").train.rate]
+    both = load_experiments([SINE, "sinusoid-10shot-paper"], ["sinusoid-5shot.train.rate=0.5"], PARAMS)
+    assert [one.train.rate for one in both] == [0.5, load(name="sinusoid-10shot-paper").train.rate]
 
 
 def test_overrides_reach_every_kind_of_value() -> None:
@@ -153,7 +153,7 @@ def test_mistyped_values_name_key_value_and_expectation(
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("sinusoid-10shot.train.rate=1", "sinusoid-10shot is not run; expected a key of sinusoid-5shot"),
+        ("sinusoid-10shot-paper.train.rate=1", "sinusoid-10shot-paper is not run; expected a key of sinusoid-5shot"),
         ("run.seeds=[7]", "run is not run; expected a key of sinusoid-5shot"),
         ("kubeflow.caching=false", "kubeflow is not run"),
         ("defaults.sinusoid.train.rate=1", "is for no experiment"),

@@ -254,12 +254,12 @@ def test_outcome_in_words() -> None:
 
 def test_published_values_are_the_papers(write_lane: WriteLane, tmp_path: Path) -> None:
     """Printed as the paper prints them, beside the measured ones; absent where it has none."""
-    values = [published("sinusoid-5shot", "meta-sgd", 5), published("omniglot-5way-1shot", "maml", 1)]
+    values = [published("sinusoid-5shot-paper", "meta-sgd", 5), published("omniglot-5way-1shot", "maml", 1)]
     assert [v and v.text(metric) for v, metric in zip(values, ("mse", "accuracy"), strict=True)] == [
         "0.90 ± 0.16",
         "98.7 ± 0.4 %",
     ]
-    recalled = published("sinusoid-20shot", "maml", 5)
+    recalled = published("sinusoid-20shot-paper", "maml", 5)
     assert recalled is not None
     assert recalled.text("mse") == "1.29 ± 0.20 †"
     varying = published("navigation-varying", "meta-sgd", 20)

@@ -178,11 +178,11 @@ def test_a_failed_step_is_one_line_and_a_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--experiments", "sinusoid-6shot"], "sinusoid-10shot"),
+        (["--experiments", "sinusoid-6shot"], "sinusoid-10shot-paper"),
         (["--set", "train.iteration=3"], "iterations"),
         (["--set", "train.iterations=many"], "integer"),
         (["--experiments", "sinusoid-5shot", "sinusoid-5shot"], "once"),
-        (["--set", "sinusoid-10shot.trian.rate=1"], "sinusoid-10shot is not run"),
+        (["--set", "sinusoid-10shot-paper.trian.rate=1"], "sinusoid-10shot-paper is not run"),
         (["--set", "defaults.typo.x=1"], "is for no experiment"),
         (["--set", "kubeflow.gpu.cuont=0"], "'cuont' is unknown; expected one of type, count"),
         (["--set", "run.seeds=7"], "seeds"),

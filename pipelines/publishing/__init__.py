@@ -1,0 +1,1 @@
+"""What the project publishes: results/ and models/, written by one command and checked by another."""
