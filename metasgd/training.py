@@ -51,6 +51,8 @@ def meta_train(
     Raises TrainingDivergedError (an InputError) when the loss stops being finite.
     """
     compiled = compiles(settings)
+    if compiled:
+        torch.compiler.reset()  # what this process compiled before counts towards torch's limit of recompiling
     # The threads of a compiled gradient take a piece each, not each a share of every operation.
     torch.set_num_threads(1 if compiled else settings.threads)
     state = TrainingState.start(learner, seed, pick_device(settings.device))

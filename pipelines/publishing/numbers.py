@@ -1,0 +1,47 @@
+"""Scores of single tasks, of every seed, as the numbers that are published."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from components.artifacts.intervals import half_width
+from components.artifacts.results import ABLATED
+from pipelines.publishing.record import Number, Worth
+
+PROTOCOLS = {"test": "published", "served": "served"}  # by the name of a set
+
+
+def numbers(scores: Mapping[int, pd.DataFrame], first: int | None = None) -> Iterator[Number]:
+    """Of every protocol, number of shots and step.
+
+    scores: by seed, with the columns set, shots, task, step, score. first: also of the first so many tasks.
+    """
+    table = _joined(scores)
+    for (name, shots, step), rows in table[table["set"].isin(PROTOCOLS)].groupby(["set", "shots", "step"]):
+        by_task = rows.pivot(index="task", columns="seed", values="score").to_numpy()
+        for tasks in dict.fromkeys([len(by_task), min(first or len(by_task), len(by_task))]):
+            estimate = _estimate(by_task[:tasks])
+            yield Number(PROTOCOLS[name], int(shots), int(step), tasks, *estimate)  # type: ignore[arg-type]
+
+
+def worth(scores: Mapping[int, pd.DataFrame], step: int, higher_is_better: bool) -> Iterator[Worth]:
+    """What alpha is ahead by after `step` inner steps, paired task by task and seed by seed."""
+    table = _joined(scores)
+    by_task = table[table["step"] == step].pivot(index="task", columns=["set", "seed"], values="score")
+    sign = 1 if higher_is_better else -1
+    for name in dict.fromkeys(by_task.columns.get_level_values("set")):
+        if name.startswith(ABLATED):
+            ahead = sign * (by_task["gate"] - by_task[name]).dropna()
+            yield Worth(name.removeprefix(ABLATED), *_estimate(ahead.to_numpy()))
+
+
+def _joined(scores: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([table.assign(seed=seed) for seed, table in scores.items()])
+
+
+def _estimate(by_task: np.ndarray) -> tuple[float, float, float | None, list[float]]:
+    """Of scores [tasks, seeds]: their mean, half its interval over tasks and over seeds, the seeds' means."""
+    by_seed: Sequence[float] = by_task.mean(axis=0).tolist()
+    over_seeds = half_width(by_seed) if len(by_seed) > 1 else None
+    return float(by_task.mean()), half_width(by_task.mean(axis=1)), over_seeds, list(by_seed)

@@ -1,0 +1,133 @@
+"""What results/ holds: a Record for every experiment and algorithm, with all numbers that are published of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from components.artifacts.results import NAN_AS_NAN
+from components.config.code import ROOT
+from components.config.parsing import from_json, to_json
+from metasgd.errors import InputError
+from metasgd.files import write_atomically
+
+RESULTS, MODELS = "results", "models"  # below the checkout
+
+
+@dataclass(frozen=True)
+class Number:
+    """One published score, in the units of `Record.metric`.
+
+    protocol: "published" shares the queries' batch; "served" predicts each query for itself.
+    shots, step: examples (trajectories) to adapt on, and inner steps. tasks: how many were scored.
+    mean: over tasks and seeds. over_tasks: half of its 95 % interval over tasks, whose scores are averaged
+    over seeds first. over_seeds: half of Student's over the seeds' means; None for one seed.
+    by_seed: the seeds' means, in the order of `Record.seeds`.
+    """
+
+    __pydantic_config__ = NAN_AS_NAN
+
+    protocol: Literal["published", "served"]
+    shots: int
+    step: int
+    tasks: int
+    mean: float
+    over_tasks: float
+    over_seeds: float | None
+    by_seed: list[float]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What alpha is ahead by on the gate tasks, where it is ablated so (metasgd.ablation); positive is better."""
+
+    __pydantic_config__ = NAN_AS_NAN
+
+    ablation: str
+    mean: float
+    over_tasks: float
+    over_seeds: float | None
+    by_seed: list[float]
+
+
+@dataclass(frozen=True)
+class Record:
+    """results/<experiment>/<algorithm>.json.
+
+    command: what measured it. machine, torch: where. commit: of the code. data: SHA-256 of the episodes.
+    task_sets: by shots, of the test tasks. network, learner, train: what was chosen. notes: on the protocol.
+    parameters: of the network. chosen_iterations, seconds: of every seed's training; seconds as far as known.
+    """
+
+    experiment: str
+    algorithm: str
+    seeds: list[int]
+    metric: Literal["mse", "accuracy", "return"]
+    higher_is_better: bool
+    adapted: int
+    command: str
+    commit: str
+    date: str
+    machine: str
+    torch: str
+    data: str
+    task_sets: dict[int, str]
+    network: dict[str, Any]
+    learner: dict[str, Any]
+    train: dict[str, Any]
+    notes: list[str]
+    chosen_iterations: list[int]
+    seconds: list[float | None]
+    numbers: list[Number]
+    worth: list[Worth] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the folders in models/<experiment>."""
+        return [f"{self.algorithm}-seed{seed}" for seed in self.seeds]
+
+    def number(
+        self, shots: int, step: int | None = None, protocol: str = "published", tasks: int | None = None
+    ) -> Number:
+        """Without a step: after adaptation; without tasks: on all of them."""
+        found = [
+            one
+            for one in self.numbers
+            if (one.protocol, one.shots) == (protocol, shots)
+            and one.step == (self.adapted if step is None else step)
+            and tasks in (None, one.tasks)
+        ]
+        if not found:
+            raise InputError(f"{self.experiment} {self.algorithm}: no {protocol} {shots}-shot score; "
+                             "expected one of results/")  # fmt: skip
+        return max(found, key=lambda one: one.tasks)
+
+
+def record_path(experiment: str, algorithm: str, root: Path = ROOT) -> Path:
+    return root / RESULTS / experiment / f"{algorithm}.json"
+
+
+def model_folder(experiment: str, name: str, root: Path = ROOT) -> Path:
+    """name: <algorithm>-seed<seed>."""
+    return root / MODELS / experiment / name
+
+
+def write_record(record: Record, root: Path = ROOT) -> Path:
+    path = record_path(record.experiment, record.algorithm, root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (to_json(record, indent=2) + "\n").encode())
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Raises InputError for a file that is missing or none."""
+    try:
+        return from_json(Record, path.read_bytes(), str(path))
+    except OSError:
+        raise InputError(f"{path}: no such file; expected a published result") from None
+
+
+def records(root: Path = ROOT) -> Iterator[Record]:
+    """All that are published, by experiment and algorithm."""
+    for path in sorted((root / RESULTS).glob("*/*.json")):
+        yield read_record(path)
