@@ -52,7 +52,7 @@ def meta_train(
     """
     compiled = compiles(settings)
     if compiled:
-        torch.compiler.reset()  # what this process compiled before counts towards torch's limit of recompiling
+        torch.compiler.reset()  # earlier trainings of this process count towards torch's limit
     # The threads of a compiled gradient take a piece each, not each a share of every operation.
     torch.set_num_threads(1 if compiled else settings.threads)
     state = TrainingState.start(learner, seed, pick_device(settings.device))

@@ -27,8 +27,11 @@ LIMITS = {
 }
 
 
-def model_card(trained: Trained, result: Result) -> str:
-    """Markdown, short enough for the registry."""
+def model_card(trained: Trained, result: Result, use: str = "") -> str:
+    """Markdown, short enough for the registry.
+
+    use: how the model is called, where that is not by its name there.
+    """
     training = trained.about.training
     parameters = ", ".join(f"{key} {value}" for key, value in vars(training.train).items())
     lines = [
@@ -55,12 +58,16 @@ def model_card(trained: Trained, result: Result) -> str:
         f"- data: {_licence(trained.about.tasks)}",
         "",
         "## Use",
-        f'`mlflow.pyfunc.load_model("models:/{result.experiment}@champion").predict({CALLS[result.metric]})`',
+        f"`{use or _registered_use(result)}`",
         "",
         "## Limits",
         LIMITS[result.metric],
     ]
     return "\n".join(lines)[:LENGTH]
+
+
+def _registered_use(result: Result) -> str:
+    return f'mlflow.pyfunc.load_model("models:/{result.experiment}@champion").predict({CALLS[result.metric]})'
 
 
 def _score(score: Score) -> str:

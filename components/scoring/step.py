@@ -47,7 +47,7 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
 
 def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -> tuple[RunRecord, Result]:
     """The files of one checkpoint, which its MLflow run keeps, too."""
-    scores = all_scores(trained, tasks)
+    scores = pd.concat([test_scores(trained, tasks), gate_scores(trained, tasks)], ignore_index=True)
     result = _result(trained, tasks, scores)
     figures = folder / "figures" / trained.name
     figures.mkdir()
@@ -63,18 +63,23 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
     return RunRecord(run.run_id, seconds, trained.weights), result
 
 
-def all_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
-    """Of every set in components.artifacts.results."""
+def test_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
+    """The sets "test" and "served" of components.artifacts.results."""
     learner, reported = trained.learner, tasks.parameters.reported_shots
-    sets = [("gate", "gate", learner.served, reported)]
-    if learner.served != learner:
-        sets.append(("served", "test", learner.served, reported))
-    sets += [("test", "test", learner, shots) for shots in tasks.parameters.stored.test_shots]
+    sets = [("served", learner.served, reported)] if learner.served != learner else []
+    sets += [("test", learner, shots) for shots in tasks.parameters.stored.test_shots]
     tables = [
-        score_table(name, shots, tasks.scores(scored, trained.meta, stored, shots))
-        for name, stored, scored, shots in sets
+        score_table(name, shots, tasks.scores(scored, trained.meta, "test", shots))
+        for name, scored, shots in sets
     ]
-    return pd.concat([*tables, *ablated_scores(trained, tasks)], ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
+
+
+def gate_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
+    """The set "gate" of components.artifacts.results, and those with less of alpha."""
+    shots = tasks.parameters.reported_shots
+    gate = score_table("gate", shots, tasks.scores(trained.learner.served, trained.meta, "gate", shots))
+    return pd.concat([gate, *ablated_scores(trained, tasks)], ignore_index=True)
 
 
 def headline(results: Sequence[Result]) -> dict[str, float]:

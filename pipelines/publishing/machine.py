@@ -18,5 +18,7 @@ def _processor(cpuinfo: Path) -> str:
     except OSError:
         return platform.processor() or platform.machine()
     fields = {name.strip(): value.strip() for name, _, value in lines}
-    which = [f"{name.removeprefix('cpu ')} {fields[name]}" for name in ("cpu family", "model") if name in fields]
+    which = [
+        f"{name.removeprefix('cpu ')} {fields[name]}" for name in ("cpu family", "model") if name in fields
+    ]
     return f"{fields.get('model name', platform.machine())} ({', '.join(which)})"

@@ -9,8 +9,6 @@ from components.artifacts.intervals import half_width
 from components.artifacts.results import ABLATED
 from pipelines.publishing.record import Number, Worth
 
-PROTOCOLS = {"test": "published", "served": "served"}  # by the name of a set
-
 
 def numbers(scores: Mapping[int, pd.DataFrame], first: int | None = None) -> Iterator[Number]:
     """Of every protocol, number of shots and step.
@@ -18,11 +16,13 @@ def numbers(scores: Mapping[int, pd.DataFrame], first: int | None = None) -> Ite
     scores: by seed, with the columns set, shots, task, step, score. first: also of the first so many tasks.
     """
     table = _joined(scores)
-    for (name, shots, step), rows in table[table["set"].isin(PROTOCOLS)].groupby(["set", "shots", "step"]):
-        by_task = rows.pivot(index="task", columns="seed", values="score").to_numpy()
-        for tasks in dict.fromkeys([len(by_task), min(first or len(by_task), len(by_task))]):
-            estimate = _estimate(by_task[:tasks])
-            yield Number(PROTOCOLS[name], int(shots), int(step), tasks, *estimate)  # type: ignore[arg-type]
+    for protocol, name in (("published", "test"), ("served", "served")):
+        own = table[table["set"] == name]
+        for shots, step in own[["shots", "step"]].drop_duplicates().itertuples(index=False):
+            rows = own[(own["shots"] == shots) & (own["step"] == step)]
+            by_task = rows.pivot(index="task", columns="seed", values="score").to_numpy()
+            for tasks in dict.fromkeys([len(by_task), min(first or len(by_task), len(by_task))]):
+                yield Number(protocol, int(shots), int(step), tasks, *_estimate(by_task[:tasks]))
 
 
 def worth(scores: Mapping[int, pd.DataFrame], step: int, higher_is_better: bool) -> Iterator[Worth]:

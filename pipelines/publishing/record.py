@@ -1,4 +1,4 @@
-"""What results/ holds: a Record for every experiment and algorithm, with all numbers that are published of it."""
+"""What results/ holds: a Record for every experiment and algorithm, with all of its published numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Number:
 
     __pydantic_config__ = NAN_AS_NAN
 
-    protocol: Literal["published", "served"]
+    protocol: str
     shots: int
     step: int
     tasks: int
@@ -39,7 +39,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Worth:
-    """What alpha is ahead by on the gate tasks, where it is ablated so (metasgd.ablation); positive is better."""
+    """What alpha is ahead by on the gate tasks; positive is better.
+
+    ablation: what was taken away of it (metasgd.ablation). The rest as in Number.
+    """
 
     __pydantic_config__ = NAN_AS_NAN
 

@@ -153,7 +153,10 @@ def test_mistyped_values_name_key_value_and_expectation(
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("sinusoid-10shot-paper.train.rate=1", "sinusoid-10shot-paper is not run; expected a key of sinusoid-5shot"),
+        (
+            "sinusoid-10shot-paper.train.rate=1",
+            "sinusoid-10shot-paper is not run; expected a key of sinusoid-5shot",
+        ),
         ("run.seeds=[7]", "run is not run; expected a key of sinusoid-5shot"),
         ("kubeflow.caching=false", "kubeflow is not run"),
         ("defaults.sinusoid.train.rate=1", "is for no experiment"),

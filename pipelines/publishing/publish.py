@@ -1,0 +1,161 @@
+"""python -m pipelines.publishing.publish --experiments … --seeds … --set …: what `make publish` does.
+
+Trains (or takes from the last time) every algorithm and seed, scores them by the steps, and writes
+results/<experiment>/<algorithm>.json and models/<experiment>/<algorithm>-seed<n>/.
+"""
+
+import argparse
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from components.artifacts.checkpoint import CURVE, Trained, load_trained
+from components.artifacts.results import Result, read_json, read_scores
+from components.config.code import ROOT, git
+from components.config.environment import LOCAL
+from components.config.parsing import to_document
+from components.console.command import run_command
+from components.kinds.experiment import Experiment
+from components.kinds.table import KINDS, load_tasks
+from components.promote.card import model_card
+from components.scoring.step import score_lane
+from metasgd.checkpoint import ABOUT, WEIGHTS
+from metasgd.errors import InputError
+from metasgd.own_folder import own_folder
+from pipelines.lanes import resolve
+from pipelines.options import add_lane_options
+from pipelines.publishing.machine import machine
+from pipelines.publishing.numbers import numbers, worth
+from pipelines.publishing.record import Record, model_folder, write_record
+from pipelines.publishing.trainings import drawn, trained
+
+KEPT = LOCAL / "published"
+CODE = ("metasgd", "components", "pipelines", "params.yaml")
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
+    commit, command = _clean_commit(), _command(options)
+    for experiment in experiments:
+        for path in publish(experiment, seeds, command, commit, options.first):
+            Console().print(f"wrote {path.relative_to(ROOT)}", soft_wrap=True)
+
+
+def publish(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    command: str,
+    commit: str,
+    first: int | None = None,
+    root: Path = ROOT,
+    kept: Path = KEPT,
+) -> list[Path]:
+    """Returns the records that it wrote below `root`, one for every algorithm.
+
+    command, commit: what the records say of their origin. first: also score the first so many tasks alone.
+    kept: where trainings are kept from one time to the next.
+    """
+    episodes = drawn(experiment.tasks, kept)
+    folders = [trained(training, episodes, kept) for training in experiment.trainings(seeds)]
+    results = kept / f"results-{experiment.name}"
+    score_lane(KINDS[experiment.kind].scored_by, folders, episodes, results)
+    problem = load_tasks(episodes).episodes.manifest.problem
+    models = [load_trained(folder, problem) for folder in folders]
+    written = []
+    for algorithm in experiment.compare:
+        own = {
+            model.about.training.seed: model
+            for model in models
+            if model.about.training.algorithm == algorithm
+        }
+        record = _record(own, results, command, commit, first)
+        for model in own.values():
+            _write_model(model, read_json(Result, results / f"{model.name}.json"), root)
+        written.append(write_record(record, root))
+    return written
+
+
+def _record(
+    models: Mapping[int, Trained], results: Path, command: str, commit: str, first: int | None
+) -> Record:
+    """models: of one algorithm, by seed."""
+    about = next(iter(models.values())).about
+    names = [model.name for model in models.values()]
+    result = read_json(Result, results / f"{names[0]}.json")
+    scores = {seed: read_scores(results / f"{model.name}.parquet") for seed, model in models.items()}
+    return Record(
+        experiment=result.experiment,
+        algorithm=result.algorithm,
+        seeds=list(models),
+        metric=result.metric,
+        higher_is_better=result.higher_is_better,
+        adapted=result.adapted,
+        command=command,
+        commit=commit,
+        date=datetime.now(UTC).date().isoformat(),
+        machine=machine(),
+        torch=about.torch,
+        data=result.data,
+        task_sets={shots: found.task_set for shots, found in result.scores().items()},
+        network=result.network,
+        learner=result.learner,
+        train=to_document(about.training)["train"],
+        notes=result.notes,
+        chosen_iterations=[model.about.chosen_iteration for model in models.values()],
+        seconds=[model.run.seconds if model.run else None for model in models.values()],
+        numbers=list(numbers(scores, first)),
+        worth=list(worth(scores, result.adapted, result.higher_is_better)),
+    )
+
+
+def _write_model(model: Trained, result: Result, root: Path) -> None:
+    """The checkpoint, without what belongs to this machine, and its card."""
+    place = model_folder(result.experiment, model.name, root)
+    name = place.relative_to(root)
+    with own_folder(place, "pipelines.publishing.publish") as folder:
+        for file in (WEIGHTS, ABOUT, CURVE):
+            shutil.copy(model.folder / file, folder / file)
+        card = model_card(model, result, use=f"make predict MODEL={name}")
+        (folder / "README.md").write_text(card + "\n", encoding="utf-8")
+
+
+def _clean_commit() -> str:
+    """Raises InputError where the code is no commit's: nobody could measure its numbers again."""
+    changed = git(ROOT, "status", "--porcelain", "--", *CODE)
+    commit = git(ROOT, "rev-parse", "HEAD")
+    if changed or commit is None:
+        raise InputError(f"{ROOT}: the code differs from its commit; expected it committed, to publish of it")
+    return commit
+
+
+def _command(options: argparse.Namespace) -> str:
+    """As it is given to make."""
+    given = {
+        "EXPERIMENTS": options.experiments,
+        "SEEDS": [str(seed) for seed in options.seeds],
+        "SET": options.overrides,
+        "FIRST": [str(options.first)] if options.first else [],
+    }
+    words = [f"{name}={shlex.quote(' '.join(values))}" for name, values in given.items() if values]
+    return " ".join(["make publish", *words])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.publishing.publish",
+        description="Measure experiments, and write their numbers to results/ and their models to models/.",
+    )
+    add_lane_options(parser)
+    parser.add_argument(
+        "--first", type=int, metavar="TASKS", help="score the first so many test tasks alone, too"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
