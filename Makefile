@@ -28,13 +28,13 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
-  bench format data tune repro ui rollback lock clean
+  publish evaluate-published docs bench format data tune repro ui rollback lock clean
 
 # What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
 # is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
 # a flag with it, where it is given.
 GIVEN = EXPERIMENTS SEEDS SET RUNNER KFP_HOST KFP_NAMESPACE WAIT CHECK CACHE CRON REGISTRY IMAGE_BASE IMAGE DATASET \
-  DATA_SOURCE PORT MODEL VERSION ALIAS SUPPORT QUERIES OUTPUT GOAL SEED RATES WORKLOADS ROUNDS
+  FIRST DATA_SOURCE PORT MODEL VERSION ALIAS SUPPORT QUERIES OUTPUT GOAL SEED RATES WORKLOADS ROUNDS
 unexport $(GIVEN)
 define newline
 
@@ -107,6 +107,15 @@ data: setup  ## Put a data set in place: DATASET=omniglot|miniimagenet|NAME DATA
 
 tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
 	@$(RUN) -m pipelines.tune $(LANES) --rates $(call each,RATES)
+
+publish: setup  ## Measure experiments into results/ and models/: EXPERIMENTS="sinusoid-5shot-paper" SEEDS="1 2 3" SET=… [FIRST=100]
+	@$(RUN) -m pipelines.publishing.publish $(LANES) $(call option,--first,FIRST)
+
+evaluate-published: setup  ## Score the published models again, and compare with results/: [EXPERIMENTS="…"]
+	@$(RUN) -m pipelines.publishing.rescore $(call options,--experiments,EXPERIMENTS)
+
+docs: setup-dev  ## Write the tables of README.md and docs/ anew, from results/
+	@$(RUN) -m cogapp -r -P README.md docs/*.md
 
 repro: setup  ## dvc repro, with this environment on the path
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc repro

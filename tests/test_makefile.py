@@ -17,6 +17,8 @@ TARGETS = {
     "image": ["IMAGE_BASE", "REGISTRY"],
     "data": ["DATASET", "DATA_SOURCE"],
     "tune": ["EXPERIMENTS", "RATES"],
+    "publish": ["EXPERIMENTS", "SEEDS", "SET", "FIRST"],
+    "evaluate-published": ["EXPERIMENTS"],
     "ui": ["PORT"],
     "predict": ["MODEL", "VERSION", "ALIAS", "SUPPORT", "QUERIES", "OUTPUT", "GOAL", "SEED"],
     "serve": ["MODEL", "VERSION", "ALIAS", "PORT"],

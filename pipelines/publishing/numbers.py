@@ -28,7 +28,8 @@ def numbers(scores: Mapping[int, pd.DataFrame], first: int | None = None) -> Ite
 def worth(scores: Mapping[int, pd.DataFrame], step: int, higher_is_better: bool) -> Iterator[Worth]:
     """What alpha is ahead by after `step` inner steps, paired task by task and seed by seed."""
     table = _joined(scores)
-    by_task = table[table["step"] == step].pivot(index="task", columns=["set", "seed"], values="score")
+    of_gate = table["set"].str.startswith("gate") & (table["step"] == step)
+    by_task = table[of_gate].pivot(index="task", columns=["set", "seed"], values="score")
     sign = 1 if higher_is_better else -1
     for name in dict.fromkeys(by_task.columns.get_level_values("set")):
         if name.startswith(ABLATED):
