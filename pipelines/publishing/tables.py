@@ -1,0 +1,190 @@
+"""Published numbers as the tables of README.md and docs/, which `make docs` writes from results/."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from components.artifacts.intervals import half_width
+from components.report.published import published
+from components.report.wording import METRICS, difference, duration, listed, number, score
+from components.report.worth import WORDS
+from pipelines.publishing.record import Number, Record, Worth, records
+
+ORDER = ("meta-sgd", "maml")  # of algorithms; others follow by name
+
+
+def scores(*experiments: str, first: int | None = None) -> str:
+    """A row for every experiment, number of shots and algorithm: before, after, as served, and the paper's.
+
+    first: a column for the first so many tasks.
+    """
+    chosen = _chosen(experiments)
+    served = any(one.protocol == "served" for record in chosen for one in record.numbers)
+    titles = ["experiment", "shots at test", "algorithm", "before", "after one step", "over seeds"]
+    titles += [f"first {first} tasks"] * bool(first) + ["as served"] * served + ["the paper"]
+    return _table(titles, (_score_row(record, shots, first, served) for record, shots in _by_shots(chosen)))
+
+
+def _score_row(record: Record, shots: int, first: int | None, served: bool) -> list[str]:
+    after = record.number(shots)
+    cells = [record.experiment, str(shots), record.algorithm]
+    cells += [number(record.number(shots, step=0).mean, record.metric), f"**{_over_tasks(after, record)}**"]
+    cells.append(_over_seeds(after, record))
+    if first:
+        cells.append(_over_tasks(record.number(shots, tasks=first), record))
+    if served:
+        own = [one for one in record.numbers if (one.protocol, one.shots) == ("served", shots)]
+        cells.append(_over_tasks(record.number(shots, protocol="served"), record) if own else "")
+    paper = published(record.experiment, record.algorithm, shots)
+    return [*cells, paper.text(record.metric) if paper else ""]
+
+
+def further_steps(*experiments: str) -> str:
+    """A row for every experiment and algorithm: every seed after one step, and all after every step."""
+    chosen = _chosen(experiments)
+    steps = sorted({one.step for record in chosen for one in record.numbers})
+    titles = ["experiment", "algorithm", "seeds, after one step"]
+    titles += ["before" if step == 0 else f"{step} step{'s' * (step > 1)}" for step in steps]
+    return _table(titles, (_step_row(record, steps) for record in chosen))
+
+
+def _step_row(record: Record, steps: Sequence[int]) -> list[str]:
+    shots = record.numbers[0].shots
+    seeds = " / ".join(number(mean, record.metric) for mean in record.number(shots).by_seed)
+    return [
+        record.experiment,
+        record.algorithm,
+        seeds,
+        *(_over_tasks(record.number(shots, step), record) for step in steps),
+    ]
+
+
+def leads(*experiments: str) -> str:
+    """What Meta-SGD is ahead of MAML by, seed by seed: positive is better."""
+    chosen = {(record.experiment, record.algorithm): record for record in _chosen(experiments)}
+    rows = []
+    for (experiment, algorithm), own in chosen.items():
+        other = chosen.get((experiment, "maml"))
+        if algorithm == "meta-sgd" and other and len(_common(own, other)) > 1:
+            rows += [[experiment, str(shots), _lead(own, other, shots)] for shots in own.task_sets]
+    return _table(["experiment", "shots at test", "Meta-SGD ahead of MAML by [over seeds]"], rows)
+
+
+def _lead(own: Record, other: Record, shots: int) -> str:
+    sign = 1 if own.higher_is_better else -1
+    means = [dict(zip(one.seeds, one.number(shots).by_seed, strict=True)) for one in (own, other)]
+    ahead = [sign * (means[0][seed] - means[1][seed]) for seed in _common(own, other)]
+    mean, half = sum(ahead) / len(ahead), half_width(ahead)
+    return difference(mean, (mean - half, mean + half), own.metric)
+
+
+def _common(own: Record, other: Record) -> list[int]:
+    return sorted(set(own.seeds) & set(other.seeds))
+
+
+def worth(*experiments: str) -> str:
+    """What alpha is worth: a row for everything that is taken away of it, a column for every experiment."""
+    chosen = [record for record in _chosen(experiments) if record.worth]
+    titles = ["in place of alpha", *(record.experiment for record in chosen)]
+    names = [one.ablation for one in chosen[0].worth] if chosen else []
+    rows = ([WORDS[name], *(_worth(record, name) for record in chosen)] for name in names)
+    return _table(titles, rows)
+
+
+def _worth(record: Record, ablation: str) -> str:
+    found: Worth = next(one for one in record.worth if one.ablation == ablation)
+    ends = found.mean - found.over_tasks, found.mean + found.over_tasks
+    text = difference(found.mean, ends, record.metric)
+    return text if found.over_seeds is None else f"{text} (± {number(found.over_seeds, record.metric)})"
+
+
+def origins(*experiments: str) -> str:
+    """Where the numbers come from: a list, an entry for every record that was measured by itself."""
+    grouped: dict[tuple[object, ...], list[Record]] = {}
+    for record in _chosen(experiments):
+        key = (record.command, record.commit, record.machine, record.torch, tuple(record.seeds))
+        grouped.setdefault(key, []).append(record)
+    return "\n".join(_origin(group) for group in grouped.values())
+
+
+def _origin(group: Sequence[Record]) -> str:
+    first = group[0]
+    names = listed(list(dict.fromkeys(f"{record.experiment} {record.algorithm}" for record in group)))
+    known = [seconds for record in group for seconds in record.seconds if seconds is not None]
+    took = f"; a training took {duration(min(known))} to {duration(max(known))}" if known else ""
+    seeds = f"seed{'s' * (len(first.seeds) > 1)} {listed([str(seed) for seed in first.seeds])}"
+    return (
+        f"- {names}: `{first.command}`, commit {first.commit[:7]}, {first.date}, {seeds}, {first.machine}, "
+        f"torch {first.torch}{took}"
+    )
+
+
+def protocols(*experiments: str) -> str:
+    """What stands beside every number: the network, the training and the notes on the protocol."""
+    return "\n".join(
+        f"- {record.experiment} {record.algorithm}: "
+        + "; ".join(
+            [
+                f"{record.train['iterations']:,} iterations of {record.train['meta_batch']} tasks",
+                *record.notes,
+            ]
+        )
+        for record in _chosen(experiments)
+    )
+
+
+def headline(*rows: tuple[str, str, int]) -> str:
+    """README's table. rows: what it is, in words; experiment; shots. Of Meta-SGD."""
+    found = {record.experiment: record for record in records() if record.algorithm == "meta-sgd"}
+    shown = [
+        _headline_row(words, found[experiment], shots)
+        for words, experiment, shots in rows
+        if experiment in found
+    ]
+    return _table(["", "measured here", "seeds", "the paper"], shown)
+
+
+def _headline_row(words: str, record: Record, shots: int) -> list[str]:
+    one = record.number(shots)
+    paper = published(record.experiment, record.algorithm, shots)
+    over_seeds = (
+        f", ± {number(one.over_seeds, record.metric)} over seeds" if one.over_seeds is not None else ""
+    )
+    measured = f"{_over_tasks(one, record)}{over_seeds}"
+    return [words, measured, str(len(record.seeds)), paper.text(record.metric) if paper else ""]
+
+
+def _over_tasks(one: Number, record: Record) -> str:
+    return score(one.mean, one.over_tasks, record.metric)
+
+
+def _over_seeds(one: Number, record: Record) -> str:
+    if one.over_seeds is None:
+        return "one seed"
+    unit = METRICS[record.metric].apart
+    return f"± {number(one.over_seeds, record.metric)}{unit} ({len(one.by_seed)} seeds)"
+
+
+def _chosen(experiments: Sequence[str]) -> list[Record]:
+    """In the order of `experiments`, and of ORDER within each."""
+    places = {name: place for place, name in enumerate(ORDER)}
+    found = [record for record in records() if record.experiment in experiments]
+    return sorted(
+        found,
+        key=lambda one: (
+            experiments.index(one.experiment),
+            places.get(one.algorithm, len(places)),
+            one.algorithm,
+        ),
+    )
+
+
+def _by_shots(chosen: Sequence[Record]) -> Iterator[tuple[Record, int]]:
+    """The algorithms of an experiment side by side, for every number of shots in ascending order."""
+    for experiment in dict.fromkeys(record.experiment for record in chosen):
+        own = [record for record in chosen if record.experiment == experiment]
+        for shots in sorted(own[0].task_sets):
+            yield from ((record, shots) for record in own)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
