@@ -55,11 +55,13 @@ def test_own_keys_win_over_the_kinds_defaults() -> None:
 
 
 def test_the_papers_rates() -> None:
-    """Section 5.1: alpha starts in [.005, .1] for Meta-SGD; MAML's rate is .01 and stays."""
-    experiment = load()
-    meta_sgd, maml = experiment.algorithms["meta-sgd"], experiment.algorithms["maml"]
-    assert (meta_sgd.alpha, meta_sgd.start) == ("per-parameter", (0.005, 0.1))
-    assert (maml.alpha, maml.start) == ("fixed", (0.01, 0.01))
+    """Section 5.1: alpha starts in [.005, .1] for Meta-SGD; MAML's rate is .01 and stays, but where tuned."""
+    for shots, rate in ((5, 0.01), (10, 0.01), (20, 0.02)):
+        experiment = load(name=f"sinusoid-{shots}shot-paper")
+        meta_sgd, maml = experiment.algorithms["meta-sgd"], experiment.algorithms["maml"]
+        assert (meta_sgd.alpha, meta_sgd.start) == ("per-parameter", (0.005, 0.1))
+        assert (maml.alpha, maml.start) == ("fixed", (rate, rate))
+        assert (experiment.train.iterations, experiment.train.meta_batch) == (60000, 4)
 
 
 def test_overrides_for_all_and_for_one() -> None:

@@ -268,7 +268,7 @@ def test_published_values_are_the_papers(write_lane: WriteLane, tmp_path: Path) 
     assert published("navigation-short", "maml", 20) is None
     assert published("glyphs-5way-1shot", "maml", 1) is None
     assert published_protocol("glyphs") is None
-    name = "sinusoid-5shot"
+    name = "sinusoid-5shot-paper"
     lane = write_lane("lane", [result("maml", 1, experiment=name)], decision([], experiment=name))
     report([lane[0]], [lane[1]], tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
