@@ -3,8 +3,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from components.artifacts.intervals import half_width
+from components.report.estimates import Estimate
 from components.report.published import published
-from components.report.wording import METRICS, difference, duration, listed, number, score
+from components.report.wording import (
+    METRICS,
+    difference,
+    duration,
+    estimated_difference,
+    listed,
+    number,
+    score,
+)
 from components.report.worth import WORDS
 from pipelines.publishing.record import Number, Record, Worth, records
 
@@ -64,7 +73,7 @@ def leads(*experiments: str) -> str:
     for (experiment, algorithm), own in chosen.items():
         other = chosen.get((experiment, "maml"))
         if algorithm == "meta-sgd" and other and len(_common(own, other)) > 1:
-            rows += [[experiment, str(shots), _lead(own, other, shots)] for shots in own.task_sets]
+            rows += [[experiment, str(shots), _lead(own, other, shots)] for shots in sorted(own.task_sets)]
     return _table(["experiment", "shots at test", "Meta-SGD ahead of MAML by [over seeds]"], rows)
 
 
@@ -91,9 +100,7 @@ def worth(*experiments: str) -> str:
 
 def _worth(record: Record, ablation: str) -> str:
     found: Worth = next(one for one in record.worth if one.ablation == ablation)
-    ends = found.mean - found.over_tasks, found.mean + found.over_tasks
-    text = difference(found.mean, ends, record.metric)
-    return text if found.over_seeds is None else f"{text} (± {number(found.over_seeds, record.metric)})"
+    return estimated_difference(Estimate(found.mean, found.over_tasks, found.over_seeds), record.metric)
 
 
 def origins(*experiments: str) -> str:
@@ -119,16 +126,12 @@ def _origin(group: Sequence[Record]) -> str:
 
 def protocols(*experiments: str) -> str:
     """What stands beside every number: the network, the training and the notes on the protocol."""
-    return "\n".join(
-        f"- {record.experiment} {record.algorithm}: "
-        + "; ".join(
-            [
-                f"{record.train['iterations']:,} iterations of {record.train['meta_batch']} tasks",
-                *record.notes,
-            ]
-        )
-        for record in _chosen(experiments)
-    )
+    named: dict[str, list[str]] = {}
+    for record in _chosen(experiments):
+        iterations, tasks = record.train["iterations"], record.train["meta_batch"]
+        words = "; ".join([f"{iterations:,} iterations of {tasks} tasks", *record.notes])
+        named.setdefault(words, []).append(f"{record.experiment} {record.algorithm}")
+    return "\n".join(f"- {listed(names)}: {words}" for words, names in named.items())
 
 
 def headline(*rows: tuple[str, str, int]) -> str:
