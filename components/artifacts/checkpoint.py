@@ -19,6 +19,7 @@ import pandas as pd
 
 from components.artifacts.runs import RUN, RunRecord, read_run, write_run
 from components.config.parsing import from_document, to_document
+from components.config.preparation import Preparation
 from components.config.settings import Training
 from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint, with_later_keys
@@ -44,7 +45,8 @@ class About:
     """What a checkpoint remembers of its training.
 
     data: the manifest's hash of the episodes.
-    tasks: the experiment's section `tasks`, by which serving prepares examples; earlier checkpoints lack it.
+    tasks, preparation: the experiment's section `tasks`, and what became of its pictures, by which serving
+        prepares examples; earlier checkpoints lack them.
     """
 
     training: Training
@@ -54,6 +56,7 @@ class About:
     compiled: bool
     torch: str
     tasks: dict[str, Any] | None = None
+    preparation: Preparation | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +136,20 @@ def load_champion(folder: Path, where: str) -> tuple[Learner, Meta, Origin]:
     return learner, meta, from_document(Origin, _training(about, where), where)
 
 
-def load_served(folder: Path, where: str) -> tuple[Learner, Meta, Origin, dict[str, Any] | None]:
-    """As `load_champion`, with the section `tasks` of its experiment, where the checkpoint has it."""
+@dataclass(frozen=True)
+class Examples:
+    """How a checkpoint takes examples, as far as it says so: `tasks` and `preparation` of About."""
+
+    tasks: dict[str, Any] | None = None
+    preparation: Preparation | None = None
+
+
+def load_served(folder: Path, where: str) -> tuple[Learner, Meta, Origin, Examples]:
+    """As `load_champion`, with what prepares examples for it."""
     learner, meta, about = _load(folder)
-    return learner, meta, from_document(Origin, _training(about, where), where), about.get("tasks")
+    examples = {key: about.get(key) for key in ("tasks", "preparation")}
+    origin = from_document(Origin, _training(about, where), where)
+    return learner, meta, origin, from_document(Examples, examples, where)
 
 
 def _training(about: Mapping[str, Any], where: Path | str) -> dict[str, Any]:

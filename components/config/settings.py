@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from components.config.parsing import STRICT
+from components.config.preparation import Preparation
 from metasgd.configuration import LearnerSettings, NetworkSettings, TrainingSettings, TrpoSettings
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class TaskSettings:
     @property
     def files(self) -> str | None:
         """The folder or archive that the tasks are made of; None for those that are drawn."""
+        return None
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """Of the pictures that the tasks are made of; None for tasks without pictures."""
         return None
 
     @property

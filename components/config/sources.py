@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic.dataclasses import dataclass
 
 from components.config.parsing import STRICT
+from components.config.preparation import Preparation
 from components.config.settings import Count
 
 GENERATED = ("glyphs",)  # sources without files
@@ -23,7 +24,7 @@ class ImageSource:
     final: train on the joined train and validation classes, without selecting a checkpoint.
     """
 
-    name: Literal["glyphs", "omniglot", "miniimagenet", "folder"]
+    name: Literal["glyphs", "omniglot", "omniglot-official", "miniimagenet", "folder"]
     path: str
     size: Count
     channels: Literal[1, 3]
@@ -33,6 +34,6 @@ class ImageSource:
     final: bool
 
     @property
-    def inverted(self) -> bool:
-        """Whether the network sees light strokes on a dark ground, where pictures are dark on light."""
-        return self.name in ("glyphs", "omniglot")
+    def preparation(self) -> Preparation:
+        drawn = self.name in ("glyphs", "omniglot", "omniglot-official")
+        return Preparation(self.channels, self.size, inverted=drawn)

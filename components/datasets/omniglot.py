@@ -6,9 +6,11 @@ the same pictures written canonically by `make data`.
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from components.config.sources import ImageSource
 from components.datasets.archives import archive_files, archive_names
@@ -23,22 +25,39 @@ SIDE = 105
 # The split of Vinyals et al. (2016), 1028 / 172 / 423 characters, as published with
 # github.com/jakesnell/prototypical-networks (MIT licence), without its rotations.
 SPLIT_FILE = Path(__file__).with_name("omniglot_split.csv")
+VALIDATION_ALPHABETS = 5  # of the official split, which has no validation characters of its own
 
 
 def load_omniglot(source: ImageSource, seed: int) -> ClassImages:
-    """All characters, bright strokes on dark; the seed is unused, as the split is given.
+    """All characters by the split of Vinyals et al., bright strokes on dark; the seed is unused.
 
     Raises:
         InputError: a missing or damaged archive, or other counts.
     """
-    folder = Path(source.path).expanduser() / "omniglot"
+    return _load(source, vinyals_split())
+
+
+def load_official_omniglot(source: ImageSource, seed: int) -> ClassImages:
+    """The same by the split of Omniglot's authors, whose one-shot runs are of its evaluation characters.
+
+    Raises:
+        InputError: a missing or damaged archive, or other counts.
+    """
+    return _load(source, official_split(omniglot_pictures(_folder(source)), seed))
+
+
+def _load(source: ImageSource, classes: Mapping[str, Sequence[str]]) -> ClassImages:
+    folder = _folder(source)
     pictures = omniglot_pictures(folder)
-    classes = vinyals_split()
     classes = join_for_final(classes) if source.final else classes
     loaded = decode_pictures(
         omniglot_files(folder), classes, pictures, str(folder), source.channels, source.size, SIDE
     )
     return replace(loaded, images=255 - loaded.images)
+
+
+def _folder(source: ImageSource) -> Path:
+    return Path(source.path).expanduser() / "omniglot"
 
 
 def omniglot_pictures(folder: Path) -> dict[str, list[str]]:
@@ -78,6 +97,29 @@ def vinyals_split() -> dict[str, list[str]]:
         for row in csv.DictReader(file):
             classes[row["split"]].append(row["character"])
     return classes
+
+
+def official_split(pictures: Mapping[str, Sequence[str]], seed: int) -> dict[str, list[str]]:
+    """Split -> characters: the evaluation archive's for test, and of the background archive's 30 alphabets
+    five, drawn by the seed, for validation; no alphabet is in two splits.
+
+    pictures: as `omniglot_pictures` gives them.
+    """
+    background, evaluation = (
+        sorted(character for character, names in pictures.items() if names[0].startswith(f"{archive}/"))
+        for archive in ARCHIVES
+    )
+    alphabets = sorted({_alphabet(character) for character in background})
+    held_out = set(np.random.default_rng(seed).permutation(alphabets)[:VALIDATION_ALPHABETS].tolist())
+    return {
+        "train": [character for character in background if _alphabet(character) not in held_out],
+        "validation": [character for character in background if _alphabet(character) in held_out],
+        "test": evaluation,
+    }
+
+
+def _alphabet(character: str) -> str:
+    return character.partition("/")[0]
 
 
 def drawing_names(path: Path) -> list[str]:

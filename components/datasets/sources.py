@@ -7,11 +7,12 @@ from components.datasets.class_images import ClassImages
 from components.datasets.folder import load_folder
 from components.datasets.glyphs import load_glyphs
 from components.datasets.miniimagenet import load_miniimagenet
-from components.datasets.omniglot import load_omniglot
+from components.datasets.omniglot import load_official_omniglot, load_omniglot
 
 SOURCES: dict[str, Callable[[ImageSource, int], ClassImages]] = {
     "glyphs": load_glyphs,
     "omniglot": load_omniglot,
+    "omniglot-official": load_official_omniglot,
     "miniimagenet": load_miniimagenet,
     "folder": load_folder,
 }

@@ -13,6 +13,7 @@ from torch import Tensor
 from components.artifacts.checkpoint import Trained
 from components.artifacts.episodes import SETS, Description, Episodes, write_episodes
 from components.config.parsing import STRICT, from_document
+from components.config.preparation import Preparation
 from components.config.settings import TaskSettings
 from components.config.sources import GENERATED, ImageSource
 from components.kinds.image_classes import few_sets_of_classes, require_enough
@@ -39,6 +40,10 @@ class ImageTasks(TaskSettings):
     @property
     def files(self) -> str | None:
         return None if self.source.name in GENERATED else self.source.path
+
+    @property
+    def preparation(self) -> Preparation:
+        return self.source.preparation
 
     @property
     def place(self) -> str:

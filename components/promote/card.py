@@ -10,6 +10,7 @@ LENGTH = 5000  # characters that MLflow's own tables hold
 LICENCES = {
     "glyphs": "characters drawn from the fonts DejaVu and STIX, which are free to use",
     "omniglot": "Omniglot, MIT licence (github.com/brendenlake/omniglot)",
+    "omniglot-official": "Omniglot, MIT licence (github.com/brendenlake/omniglot)",
     "miniimagenet": "pictures of ImageNet, for non-commercial research and teaching (image-net.org)",
     "folder": "pictures of a folder of your own; their licence is known to its owner",
 }

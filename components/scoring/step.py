@@ -148,7 +148,7 @@ def _network_notes(training: Training) -> list[str]:
     match training.network:
         case ConvNetSettings(filters=filters, normalisation=normalisation, head=head):
             return [f"{filters} filters", f"{normalisation} batch norm of queries", f"{head} classifier"]
-        case PolicySettings(std=std):
-            return [f"the policy's standard deviation starts at {std} and is learned"]
+        case PolicySettings(std=std, least_std=least):
+            return [f"the policy's standard deviation starts at {std}, is learned and stays above {least}"]
         case _:
             return []

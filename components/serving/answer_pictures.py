@@ -15,9 +15,9 @@ from components.serving.predictions import adapt_to_classes, class_predictions, 
 
 def answer_pictures(model: OpenModel, support: Path, queries: Sequence[Path], output: Path) -> None:
     """Write the predictions as a table and a page, and print the first ones. Raises InputError."""
-    classes = read_classes(support, model.tasks)
+    classes = read_classes(support, model.preparation)
     task = adapt_to_classes(model.served, classes)
-    pictures = read_queries(queries, model.tasks)
+    pictures = read_queries(queries, model.preparation)
     table = class_predictions(task, list(classes), pictures)
     page = predictions_page(model, classes, pictures, table)
 

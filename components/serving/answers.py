@@ -152,7 +152,7 @@ def _example(model: OpenModel, given: Query, where: str) -> Tensor:
         raise InputError(
             f"{where}.picture is no base64; expected that of a PNG or JPEG file, in one line"
         ) from None
-    return prepared_picture(contents, f"{where}.picture", model.tasks)
+    return prepared_picture(contents, f"{where}.picture", model.preparation)
 
 
 def _require_taken(

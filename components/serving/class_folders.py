@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from components.config.settings import TaskSettings
+from components.config.preparation import Preparation
 from components.datasets.archives import is_visible
 from components.datasets.folder import class_pictures, folder_files
 from components.serving.names import legible
@@ -27,7 +27,7 @@ class Picture:
 Classes = dict[str, list[Picture]]
 
 
-def read_classes(path: Path, tasks: TaskSettings) -> Classes:
+def read_classes(path: Path, preparation: Preparation | None) -> Classes:
     """Class folder -> its pictures, both sorted by name; hidden files are ignored.
 
     path: a folder of class folders, or a zip archive of it, as `components.datasets.folder` takes them.
@@ -39,13 +39,13 @@ def read_classes(path: Path, tasks: TaskSettings) -> Classes:
         raise InputError(f"{path} holds one class, {next(iter(folders))!r}; expected 2 class folders or more")
     names = sorted(name for pictures in folders.values() for name in pictures)
     pictures = {
-        name: Picture(legible(name), prepared_picture(contents, f"{path}/{name}", tasks))
+        name: Picture(legible(name), prepared_picture(contents, f"{path}/{name}", preparation))
         for name, contents in folder_files(path, names)
     }
     return {folder: [pictures[name] for name in folders[folder]] for folder in sorted(folders)}
 
 
-def read_queries(paths: Sequence[Path], tasks: TaskSettings) -> list[Picture]:
+def read_queries(paths: Sequence[Path], preparation: Preparation | None) -> list[Picture]:
     """The pictures among `paths` and in the folders among them, each once, in this order.
 
     Raises InputError that names the first of those that cannot be decoded, and counts them.
@@ -54,7 +54,9 @@ def read_queries(paths: Sequence[Path], tasks: TaskSettings) -> list[Picture]:
     found, failed = [], {}
     for file in files:
         try:
-            found.append(Picture(legible(str(file)), prepared_picture(_contents(file), str(file), tasks)))
+            found.append(
+                Picture(legible(str(file)), prepared_picture(_contents(file), str(file), preparation))
+            )
         except InputError as error:
             failed[str(file)] = error
     if len(failed) == 1:

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from components.artifacts.checkpoint import load_served
 from components.config.parsing import from_document
+from components.config.preparation import Preparation
 from components.config.settings import TaskSettings
 from components.kinds.table import KINDS
 from components.tracking.client import UNKNOWN, connect
@@ -23,7 +24,8 @@ from metasgd.serving import ServedModel
 class OpenModel:
     """name: as it was asked for. version: in the registry; None for a folder's checkpoint.
 
-    algorithm, seed: of its training. tasks: the experiment's section `tasks`: how examples are prepared.
+    algorithm, seed: of its training. tasks: the experiment's section `tasks`.
+    preparation: of pictures; None for a model that takes none.
     """
 
     name: str
@@ -32,6 +34,7 @@ class OpenModel:
     seed: int
     tasks: TaskSettings
     served: ServedModel
+    preparation: Preparation | None = None
 
 
 def open_model(name: str, version: str | None = None, alias: str | None = None) -> OpenModel:
@@ -80,10 +83,10 @@ def _unknown(client: MlflowClient, name: str, which: str, error: MlflowException
 
 def _opened(name: str, number: str | None, folder: Path) -> OpenModel:
     where = f"MODEL {name}" if number is None else f"MODEL {name} version {number}"
-    learner, meta, origin, tasks = load_served(folder, where)
-    return OpenModel(
-        name, number, origin.algorithm, origin.seed, _task_settings(tasks, where), ServedModel(learner, meta)
-    )
+    learner, meta, origin, examples = load_served(folder, where)
+    tasks, served = _task_settings(examples.tasks, where), ServedModel(learner, meta)
+    preparation = examples.preparation or tasks.preparation
+    return OpenModel(name, number, origin.algorithm, origin.seed, tasks, served, preparation)
 
 
 def _task_settings(tasks: dict[str, Any] | None, where: str) -> TaskSettings:

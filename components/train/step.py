@@ -132,6 +132,7 @@ def _write(job: Job, outcome: Outcome, output: Path, run: TrackedRun, seconds: f
         compiled=outcome.compiled,
         torch=torch.__version__,
         tasks=to_document(job.tasks.parameters),
+        preparation=job.tasks.parameters.preparation,
     )
     record = RunRecord(run.run_id, round(seconds, 1))
     write_checkpoint(output, job.learner, outcome, about, record)

@@ -16,6 +16,7 @@ from components.artifacts.checkpoint import Trained, load_served, load_trained
 from components.config.code import ROOT
 from components.config.environment import LOCAL
 from components.config.parsing import from_document
+from components.config.settings import TaskSettings
 from components.console.command import run_command
 from components.console.tables import print_whole
 from components.kinds.kind import Kind
@@ -81,10 +82,7 @@ def rescored(record: Record, root: Path = ROOT, kept: Path = LOCAL / "published"
 
 def _tasks(model: Path, kept: Path) -> Kind:
     """Those that the model says that it was trained on."""
-    _, _, _, section = load_served(model, str(model))
-    if not section:
-        raise InputError(f"{model}: does not say its tasks; expected a published model")
-    return load_tasks(drawn(from_document(KINDS[section["kind"]].schema, section, str(model)), kept))
+    return load_tasks(drawn(_task_settings(model), kept))
 
 
 def _numbers(
@@ -122,11 +120,16 @@ def _chosen(experiments: Sequence[str]) -> list[Record]:
 
 def _lacks_data(record: Record) -> bool:
     """Whether the pictures that its tasks are made of are not here."""
-    model = model_folder(record.experiment, record.models[0])
-    _, _, _, section = load_served(model, str(model))
-    kind = (section or {}).get("kind")
-    files = from_document(KINDS[kind].schema, section, str(model)).files if kind in KINDS else None
+    files = _task_settings(model_folder(record.experiment, record.models[0])).files
     return files is not None and not Path(files).exists()
+
+
+def _task_settings(model: Path) -> TaskSettings:
+    """Raises InputError for a model that does not say them."""
+    section = load_served(model, str(model))[-1].tasks or {}
+    if section.get("kind") not in KINDS:
+        raise InputError(f"{model}: does not say its tasks; expected a published model")
+    return from_document(KINDS[section["kind"]].schema, section, str(model))
 
 
 def _parser() -> argparse.ArgumentParser:

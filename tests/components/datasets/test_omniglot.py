@@ -46,6 +46,21 @@ def test_final_trains_on_all_but_the_test_characters() -> None:
     assert [len(loaded.classes[split]) for split in ("train", "validation", "test")] == [1200, 0, 423]
 
 
+@needs_data
+def test_the_authors_split_keeps_alphabets_apart() -> None:
+    """Twenty evaluation alphabets for test; of the thirty background ones, five drawn by the seed validate."""
+    source = image_source("omniglot-official", MIRROR, size=28)
+    loaded, other = (load_pictures(source, seed).classes for seed in (1, 2))
+    alphabets = {split: {name.split("/")[0] for name in names} for split, names in loaded.items()}
+    assert [len(alphabets[split]) for split in ("train", "validation", "test")] == [25, 5, 20]
+    assert not alphabets["train"] & alphabets["validation"]
+    assert (len(loaded["train"]) + len(loaded["validation"]), len(loaded["test"])) == (964, 659)
+    assert loaded["validation"] != other["validation"]
+    assert loaded["test"] == other["test"]
+    final = load_pictures(image_source("omniglot-official", MIRROR, final=True), 1).classes
+    assert [len(final[split]) for split in ("train", "validation", "test")] == [964, 0, 659]
+
+
 def test_the_split_is_the_published_one() -> None:
     """The mirror's lists, without their rotations."""
     split = vinyals_split()

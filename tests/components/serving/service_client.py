@@ -19,6 +19,7 @@ import uvicorn
 from PIL import Image
 
 from components.config.parsing import to_document
+from components.config.preparation import Preparation
 from components.config.settings import TaskSettings
 from components.kinds.experiment import load_experiment
 from components.serving.bodies import Limits
@@ -44,7 +45,8 @@ def tasks_of(experiment: str) -> TaskSettings:
 
 def opened(learner: Learner, experiment: str) -> OpenModel:
     served = ServedModel(learner, learner.initial(generator(1, "theta")))
-    return OpenModel("tiny", "3", "meta-sgd", 1, tasks_of(experiment), served)
+    tasks = tasks_of(experiment)
+    return OpenModel("tiny", "3", "meta-sgd", 1, tasks, served, tasks.preparation)
 
 
 def pictures_model(head: str = "per-class", **changes: Any) -> OpenModel:
@@ -54,12 +56,13 @@ def pictures_model(head: str = "per-class", **changes: Any) -> OpenModel:
     return opened(Learner.build(problem, convnet_settings(head=head), settings), "glyphs-5way-1shot")
 
 
-def served_checkpoint(folder: Path) -> Path:
+def served_checkpoint(folder: Path, preparation: Preparation | None = None) -> Path:
     """Of pictures_model, which is the same at every call."""
     model = pictures_model()
     about = {
         "training": {"algorithm": "meta-sgd", "seed": 1, "train": {}},
         "tasks": to_document(model.tasks),
+        "preparation": to_document(preparation) if preparation else None,
     }
     save_checkpoint(folder, model.served.learner, model.served.meta, about)
     return folder

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from components.config.parsing import to_document
+from components.config.preparation import Preparation
 from components.serving.bodies import Limits
+from components.serving.models import open_model
 from components.serving.preparation import prepared_picture
 from components.serving.served_model import AdaptingModel
 from metasgd.checkpoint import save_checkpoint
@@ -32,6 +34,7 @@ from tests.components.serving.service_client import (
     png,
     policy_model,
     queries_of,
+    served_checkpoint,
     serving,
     support_of,
     tasks_of,
@@ -84,11 +87,23 @@ def test_tasks_in_one_request(client: Client) -> None:
     assert [len(answer["predictions"]) for answer in together] == [3, 1, 7]
 
 
+def test_what_a_checkpoint_says_of_its_pictures_is_what_serving_does(tmp_path: Path) -> None:
+    """Polarity, size and channels as recorded; without a record, those that its data set has now."""
+    for name, recorded in (("earlier", None), ("later", Preparation(1, 28, inverted=False))):
+        (tmp_path / name).mkdir()
+        model = open_model(str(served_checkpoint(tmp_path / name, recorded)))
+        assert model.preparation == (recorded or Preparation(1, 28, inverted=True))
+    light, dark = (
+        prepared_picture(png(), "a picture", Preparation(1, 28, inverted)) for inverted in (False, True)
+    )
+    torch.testing.assert_close(light + dark, torch.ones(1, 28, 28))
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_pictures_are_prepared_as_those_of_training(client: Client, mode: str) -> None:
     """Resized, grey, and inverted where the model's were; beside values in one task."""
     contents = png(mode=mode)
-    prepared = prepared_picture(contents, "a picture", tasks_of("glyphs-5way-1shot")).tolist()
+    prepared = prepared_picture(contents, "a picture", tasks_of("glyphs-5way-1shot").preparation).tolist()
     support = support_of(ABC)
     by_file = [{"class": "a", "picture": encoded(contents)}, *support]
     by_value = [{"class": "a", "values": prepared}, *support]
