@@ -48,7 +48,7 @@ def test_final_trains_on_all_but_the_test_characters() -> None:
 
 @needs_data
 def test_the_authors_split_keeps_alphabets_apart() -> None:
-    """Twenty evaluation alphabets for test; of the thirty background ones, five drawn by the seed validate."""
+    """Twenty evaluation alphabets for test; of thirty background ones, five drawn by the seed validate."""
     source = image_source("omniglot-official", MIRROR, size=28)
     loaded, other = (load_pictures(source, seed).classes for seed in (1, 2))
     alphabets = {split: {name.split("/")[0] for name in names} for split, names in loaded.items()}
