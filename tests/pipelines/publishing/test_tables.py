@@ -1,0 +1,100 @@
+"""Published numbers as Markdown."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipelines.publishing import tables
+from pipelines.publishing.record import Number, Record, Worth
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(mean: float, step: int = 1, protocol: str = "published", seeds: int = 2, **changes: int) -> Number:
+    by_seed = [mean - 0.01, mean + 0.01][:seeds]
+    over_seeds = 0.127 if seeds == 2 else None
+    return Number(
+        protocol, changes.get("shots", 5), step, changes.get("tasks", 600), mean, 0.05, over_seeds, by_seed
+    )
+
+
+RECORD = Record(
+    experiment="sinusoid-5shot-paper", algorithm="meta-sgd", seeds=[1, 2], metric="mse",
+    higher_is_better=False, adapted=1, command="make publish", commit="c0ffee1234", date="2026-11-27",
+    machine="2 cores", torch="2.15",
+    data="d", task_sets={5: "t"}, network={}, learner={}, train={"iterations": 60000, "meta_batch": 4},
+    notes=["a note"], chosen_iterations=[1, 2], seconds=[60.0, 90.0],
+    numbers=[number(3.0, step=0), number(0.9)],
+    worth=[Worth("mean", 3.2, 0.5, 0.25, [3.1, 3.3])],
+)  # fmt: skip
+MAML = replace(RECORD, algorithm="maml", numbers=[number(3.0, step=0), number(1.2)], worth=[])
+
+
+@pytest.fixture(autouse=True)
+def _published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "records", lambda: [MAML, RECORD])
+
+
+def test_scores_stand_with_both_intervals_and_the_papers_value() -> None:
+    head, _, first, second = tables.scores("sinusoid-5shot-paper").split("\n")
+    assert head.endswith("| after one step | over seeds | the paper |")
+    name = "sinusoid-5shot-paper | 5 | meta-sgd"
+    assert first == f"| {name} | 3.000 | **0.900 ± 0.050** | ± 0.127 (2 seeds) | 0.90 ± 0.16 |"
+    assert " maml " in second
+
+
+def test_the_first_tasks_have_a_column() -> None:
+    record = replace(RECORD, numbers=[*RECORD.numbers, number(0.8, tasks=100)])
+    assert tables._score_row(record, 5, first=100, served=False)[-2] == "0.800 ± 0.050"
+
+
+def test_as_served_has_a_column_where_it_differs() -> None:
+    record = replace(RECORD, numbers=[*RECORD.numbers, number(1.1, protocol="served")])
+    assert tables._score_row(record, 5, None, served=True)[-2] == "1.100 ± 0.050"
+    assert tables._score_row(RECORD, 5, None, served=True)[-2] == ""
+
+
+def test_algorithms_are_compared_seed_by_seed() -> None:
+    """1.19 - 0.89 and 1.21 - 0.91: an error that is smaller by the same in both seeds."""
+    assert tables.leads("sinusoid-5shot-paper").endswith("| +0.300 [+0.300, +0.300] |")
+
+
+def test_one_seed_compares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = replace(RECORD, seeds=[1], numbers=[number(3.0, 0, seeds=1), number(0.9, seeds=1)])
+    monkeypatch.setattr(tables, "records", lambda: [MAML, alone])
+    assert tables.leads("sinusoid-5shot-paper").count("\n") == 1
+    assert "one seed" in tables.scores("sinusoid-5shot-paper")
+
+
+def test_what_alpha_is_worth() -> None:
+    assert tables.worth("sinusoid-5shot-paper").split("\n")[2] == (
+        "| one value for all parameters, its mean | +3.200 [+2.700, +3.700], [+2.950, +3.450] over seeds |"
+    )
+
+
+def test_origins_are_told_once_for_what_was_measured_together() -> None:
+    assert tables.origins("sinusoid-5shot-paper") == (
+        "- sinusoid-5shot-paper meta-sgd and sinusoid-5shot-paper maml: `make publish`, commit c0ffee1, "
+        "2026-11-27, seeds 1 and 2, 2 cores, torch 2.15; a training took 1 min 00 s to 1 min 30 s"
+    )
+    assert tables.protocols("sinusoid-5shot-paper") == (
+        "- sinusoid-5shot-paper meta-sgd and sinusoid-5shot-paper maml: 60,000 iterations of 4 tasks; a note"
+    )
+
+
+def test_readmes_table_names_what_is_published_only() -> None:
+    shown = tables.headline(("sine", "sinusoid-5shot-paper", 5), ("more", "not-published", 1))
+    assert shown.split("\n")[2:] == ["| sine | 0.900 ± 0.050, ± 0.127 over seeds | 2 | 0.90 ± 0.16 |"]
+
+
+def test_every_step_of_a_policy_is_shown() -> None:
+    """A return has a minus sign and two decimals."""
+    numbers = [number(-40.0, 0, shots=20), number(-8.0, 1, shots=20), number(-200.0, 2, shots=20)]
+    record = replace(RECORD, experiment="navigation", metric="return", higher_is_better=True, numbers=numbers)
+    row = tables._step_row(record, [0, 1, 2])
+    assert row[2:] == [
+        f"{MINUS}8.01 / {MINUS}7.99",
+        f"{MINUS}40.00 ± 0.05",
+        f"{MINUS}8.00 ± 0.05",
+        f"{MINUS}200.00 ± 0.05",
+    ]
