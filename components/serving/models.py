@@ -38,20 +38,33 @@ class OpenModel:
 
 
 def open_model(name: str, version: str | None = None, alias: str | None = None) -> OpenModel:
-    """name: a registered model, of this version or alias, or else its champion; or a checkpoint folder.
+    """name: a registered model, of this version or alias, or else its champion; or a checkpoint folder, as
+    those of models/, or a folder with one of them.
 
     Raises InputError for what is not there, and for a checkpoint that does not say how examples are prepared.
     """
-    if (Path(name) / ABOUT).is_file():
+    if folder := _checkpoint_folder(name):
         if version or alias:
             raise InputError(f"MODEL {name} is a checkpoint folder; expected no VERSION and no ALIAS with it")
-        return _opened(name, None, Path(name))
+        return _opened(name, None, folder)
     if version and alias:
         raise InputError(f"VERSION {version} and ALIAS {alias} are both given; expected one of them")
     client = connect()
     number = version or _by_alias(client, name, alias or CHAMPION)
     with tempfile.TemporaryDirectory() as scratch:
         return _opened(name, number, _fetched(client, name, number, Path(scratch)))
+
+
+def _checkpoint_folder(name: str) -> Path | None:
+    """Raises InputError for a folder of several checkpoints."""
+    place = Path(name)
+    if not place.is_dir():
+        return None
+    folders = [about.parent for about in (*place.glob(ABOUT), *sorted(place.glob(f"*/{ABOUT}")))]
+    if len(folders) > 1:
+        listed = ", ".join(map(str, folders))
+        raise InputError(f"MODEL {name} holds several models; expected one of {listed}")
+    return folders[0] if folders else None
 
 
 def _by_alias(client: MlflowClient, name: str, alias: str) -> str:
@@ -77,7 +90,7 @@ def _unknown(client: MlflowClient, name: str, which: str, error: MlflowException
         versions = sorted(int(v.version) for v in client.search_model_versions(f"name='{name}'"))
         listed = ", ".join(map(str, versions)) or "none"
         return InputError(f"MODEL {name!r} has no {which}; expected one of its versions: {listed}")
-    expected = f"a checkpoint folder, or one of: {', '.join(known) or 'none yet'}"
+    expected = f"a checkpoint folder, as those in models/, or one of: {', '.join(known) or 'none yet'}"
     return InputError(f"MODEL {name!r} is not registered; expected {expected}")
 
 

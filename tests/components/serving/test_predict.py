@@ -122,6 +122,15 @@ def test_the_page_shows_every_picture_with_its_prediction(tmp_path: Path) -> Non
         assert f"{100 * row['probability']:.1f} %" in page.text
 
 
+def test_a_folder_with_one_model_is_that_model(tmp_path: Path) -> None:
+    """As models/<experiment>; where it holds several, they are named."""
+    classifier(tmp_path / "experiment" / "meta-sgd-seed1")
+    assert open_model(str(tmp_path / "experiment")).name == str(tmp_path / "experiment")
+    classifier(tmp_path / "experiment" / "meta-sgd-seed2")
+    with pytest.raises(InputError, match=r"holds several models; expected one of .*seed1, .*seed2"):
+        open_model(str(tmp_path / "experiment"))
+
+
 def test_low_confidence_is_said_in_words(tmp_path: Path) -> None:
     """Below two to one; with what comes next."""
     classifier(tmp_path / "model")
