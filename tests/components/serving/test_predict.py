@@ -14,6 +14,7 @@ from components.config.code import ROOT
 from components.serving.class_folders import Picture
 from components.serving.models import open_model
 from components.serving.page import predictions_page
+from metasgd.errors import InputError
 from metasgd.tasks import Examples
 from tests.components.serving.predicting import (
     CLASSES,
