@@ -28,7 +28,7 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
-  publish evaluate-published docs bench format data tune repro ui rollback lock clean
+  publish transfer evaluate-published docs bench format data tune repro ui rollback lock clean
 
 # What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
 # is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
@@ -110,6 +110,9 @@ tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoi
 
 publish: setup  ## Measure experiments into results/ and models/: EXPERIMENTS="sinusoid-5shot-paper" SEEDS="1 2 3" SET=… [FIRST=100]
 	@$(RUN) -m pipelines.publishing.publish $(LANES) $(call option,--first,FIRST)
+
+transfer: setup  ## Score published models on the tasks of each other's experiments, into results/: EXPERIMENTS="omniglot-5way-1shot glyphs-5way-1shot"
+	@$(RUN) -m pipelines.publishing.transfer $(call options,--experiments,EXPERIMENTS)
 
 evaluate-published: setup  ## Score the published models again, and compare with results/: [EXPERIMENTS="…"]
 	@$(RUN) -m pipelines.publishing.rescore $(call options,--experiments,EXPERIMENTS)

@@ -19,6 +19,7 @@ TARGETS = {
     "tune": ["EXPERIMENTS", "RATES"],
     "publish": ["EXPERIMENTS", "SEEDS", "SET", "FIRST"],
     "evaluate-published": ["EXPERIMENTS"],
+    "transfer": ["EXPERIMENTS"],
     "ui": ["PORT"],
     "predict": ["MODEL", "VERSION", "ALIAS", "SUPPORT", "QUERIES", "OUTPUT", "GOAL", "SEED"],
     "serve": ["MODEL", "VERSION", "ALIAS", "PORT"],

@@ -88,6 +88,7 @@ class Result:
     reference: shown beside the learners, never promoted.
     notes: remarks about the protocol, to be printed beside the scores.
     ablations: of a learned alpha; none for learners without one per parameter.
+    trained_on: what its training's tasks were drawn from, where that is not what these were drawn from.
     """
 
     experiment: str
@@ -110,6 +111,7 @@ class Result:
     training: TrainingRecord | None
     served: Score | None = None
     ablations: list[Ablation] = field(default_factory=list)
+    trained_on: str | None = None
 
     @property
     def name(self) -> str:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from components.config.parsing import STRICT
+from components.config.parsing import STRICT, to_document
 from components.config.preparation import Preparation
 from metasgd.configuration import LearnerSettings, NetworkSettings, TrainingSettings, TrpoSettings
 
 if TYPE_CHECKING:
     from components.datasets.pinned import Pin  # with boto3, which most runs need not import
 
+SIZES = ("kind", "shots", "queries")  # of a distribution's tasks, whatever they are drawn from
 Count = Annotated[int, Field(ge=1)]
 TaggedNetwork = Annotated[NetworkSettings, Field(discriminator="kind")]
 TaggedTraining = Annotated[TrainingSettings | TrpoSettings, Field(discriminator="optimiser")]
@@ -54,6 +55,12 @@ class TaskSettings:
     def files(self) -> str | None:
         """The folder or archive that the tasks are made of; None for those that are drawn."""
         return None
+
+    @property
+    def domain(self) -> str:
+        """What the tasks are drawn from, in words; shots and queries may differ within one domain."""
+        drawn = {key: value for key, value in to_document(self.distribution).items() if key not in SIZES}
+        return f"{self.kind} ({', '.join(f'{key} {value}' for key, value in drawn.items())})"
 
     @property
     def preparation(self) -> Preparation | None:

@@ -42,6 +42,10 @@ class ImageTasks(TaskSettings):
         return None if self.source.name in GENERATED else self.source.path
 
     @property
+    def domain(self) -> str:
+        return self.source.name if self.source.name != "folder" else f"folder {self.source.path}"
+
+    @property
     def preparation(self) -> Preparation:
         return self.source.preparation
 

@@ -1,13 +1,15 @@
 """The kinds of task that there are, by the names that params.yaml gives them."""
 
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from components.artifacts.episodes import read_episodes
+from components.config.parsing import from_document
 from components.config.settings import TaskSettings
 from components.kinds.control import Control
 from components.kinds.images import Images
@@ -32,3 +34,11 @@ def load_tasks(folder: Path) -> Kind:
         known = ", ".join(KINDS)
         raise InputError(f"{folder}: tasks.kind is {kind!r}; expected one of {known}")
     return KINDS[kind].of(episodes)
+
+
+def task_settings(section: Mapping[str, Any] | None, where: str) -> TaskSettings:
+    """The section `tasks` that a checkpoint keeps. Raises InputError for one that does not say it."""
+    kind = (section or {}).get("kind")
+    if kind not in KINDS:
+        raise InputError(f"{where}: does not say how its examples are prepared; expected a later training")
+    return from_document(KINDS[kind].schema, section, where)

@@ -119,6 +119,8 @@ def _challengers(client: MlflowClient, lane: Lane) -> list[Challenger]:
 def _challenger(client: MlflowClient, lane: Lane, trained: Trained) -> Challenger:
     training, file = trained.about.training, lane.results / f"{trained.name}.json"
     result = read_json(Result, file)
+    if result.trained_on is not None:
+        raise InputError(f"{file}: was trained on {result.trained_on}; expected scores on tasks of its own")
     before, scores = _stored_scores(file.with_suffix(".parquet"))
     tasks = lane.tasks.parameters.stored.gate
     if len(scores) != tasks:

@@ -15,7 +15,7 @@ from components.config.code import git_commit
 from components.config.parsing import to_json
 from components.config.settings import Training
 from components.kinds.kind import Kind, task_set
-from components.kinds.table import load_tasks
+from components.kinds.table import load_tasks, task_settings
 from components.scoring.ablation import ablated_scores, worth
 from components.scoring.tables import score_table
 from components.scoring.tracking import log_result, run_of
@@ -54,7 +54,7 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
     (folder / f"{trained.name}.json").write_text(to_json(result) + "\n")
     scores.to_parquet(folder / f"{trained.name}.parquet", index=False)
     tasks.draw(trained, figures)
-    with run_of(trained, tasks.parameters.kind) as run:
+    with run_of(trained, tasks.parameters, apart=result.trained_on is not None) as run:
         log_result(run, result, scores, trained.meta)
         run.log_folder(figures, "figures")
         for file in shown:
@@ -100,7 +100,7 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
     reported = by_shots.pop(tasks.parameters.reported_shots)
     served = {score.step: score for score in _steps(scores[scores["set"] == "served"])}
     parameters = sum(value.numel() for value in trained.meta.theta.values())
-    manifest = tasks.episodes.manifest
+    manifest, elsewhere = tasks.episodes.manifest, _trained_elsewhere(trained, tasks)
     return Result(
         experiment=training.experiment,
         algorithm=training.algorithm,
@@ -118,7 +118,11 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
         reference=learner.settings.is_reference,
         learner=asdict(training.learner),
         network={**asdict(training.network), "parameters": parameters},
-        notes=[*manifest.notes, *_network_notes(training)],
+        notes=[
+            *manifest.notes,
+            *_network_notes(training),
+            *([f"trained on {elsewhere}"] if elsewhere else []),
+        ],
         training=TrainingRecord(
             iterations=training.train.iterations,
             chosen_iteration=about.chosen_iteration,
@@ -127,7 +131,16 @@ def _result(trained: Trained, tasks: Kind, scores: pd.DataFrame) -> Result:
         ),
         served=served.get(learner.settings.test_steps),
         ablations=worth(scores, learner.settings.test_steps, learner.objective.higher_is_better),
+        trained_on=elsewhere,
     )
+
+
+def _trained_elsewhere(trained: Trained, tasks: Kind) -> str | None:
+    """What the training's tasks were drawn from, where that is another domain and the checkpoint says it."""
+    if trained.about.tasks is None:
+        return None
+    domain = task_settings(trained.about.tasks, str(trained.folder)).domain
+    return domain if domain != tasks.parameters.domain else None
 
 
 def _shot_scores(scores: pd.DataFrame, tasks: Kind, shots: int) -> ShotScores:

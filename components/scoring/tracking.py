@@ -7,6 +7,7 @@ import pandas as pd
 
 from components.artifacts.checkpoint import Trained
 from components.artifacts.results import Result
+from components.config.settings import TaskSettings
 from components.tracking.client import connect
 from components.tracking.runs import TrackedRun, find_run, open_run
 from metasgd.adaptation import Meta
@@ -14,18 +15,18 @@ from metasgd.trees import flatten
 
 
 @contextmanager
-def run_of(trained: Trained, experiment: str) -> Iterator[TrackedRun]:
+def run_of(trained: Trained, tasks: TaskSettings, apart: bool = False) -> Iterator[TrackedRun]:
     """The MLflow run of the checkpoint's training; where this store lacks it, a new one, linked.
 
-    experiment: MLflow's, for a new one.
+    tasks: that it is scored on. apart: these are of another domain, so they have a run of their own, too.
     """
     known = trained.run.run_id if trained.run else None
-    run = find_run(connect(), known)
+    run = None if apart else find_run(connect(), known)
     if run is not None:
         yield run
         return
-    title = f"{trained.about.training.title} (evaluation)"
-    with open_run(experiment, title, {"training_run": str(known)}) as run:
+    title = f"{trained.about.training.title} ({f'on {tasks.domain}' if apart else 'evaluation'})"
+    with open_run(tasks.kind, title, {"training_run": str(known)}) as run:
         yield run
 
 

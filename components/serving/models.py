@@ -3,16 +3,14 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.artifacts.checkpoint import load_served
-from components.config.parsing import from_document
 from components.config.preparation import Preparation
 from components.config.settings import TaskSettings
-from components.kinds.table import KINDS
+from components.kinds.table import task_settings
 from components.tracking.client import UNKNOWN, connect
 from components.tracking.registry import CHAMPION, fetch_checkpoint
 from metasgd.checkpoint import ABOUT
@@ -97,13 +95,6 @@ def _unknown(client: MlflowClient, name: str, which: str, error: MlflowException
 def _opened(name: str, number: str | None, folder: Path) -> OpenModel:
     where = f"MODEL {name}" if number is None else f"MODEL {name} version {number}"
     learner, meta, origin, examples = load_served(folder, where)
-    tasks, served = _task_settings(examples.tasks, where), ServedModel(learner, meta)
+    tasks, served = task_settings(examples.tasks, where), ServedModel(learner, meta)
     preparation = examples.preparation or tasks.preparation
     return OpenModel(name, number, origin.algorithm, origin.seed, tasks, served, preparation)
-
-
-def _task_settings(tasks: dict[str, Any] | None, where: str) -> TaskSettings:
-    kind = (tasks or {}).get("kind")
-    if kind not in KINDS:
-        raise InputError(f"{where}: does not say how its examples are prepared; expected a later training")
-    return from_document(KINDS[kind].schema, tasks, where)

@@ -40,7 +40,7 @@ CODE = ("metasgd", "components", "pipelines", "params.yaml")
 def main() -> None:
     options = _parser().parse_args()
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
-    commit, command = _clean_commit(), _command(options)
+    commit, command = clean_commit(), _command(options)
     for experiment in experiments:
         for path in publish(experiment, seeds, command, commit, options.first):
             Console().print(f"wrote {path.relative_to(ROOT)}", soft_wrap=True)
@@ -73,17 +73,17 @@ def publish(
             for model in models
             if model.about.training.algorithm == algorithm
         }
-        record = _record(own, results, command, commit, first)
+        record = measured(own, results, command, commit, first)
         for model in own.values():
             _write_model(model, read_json(Result, results / f"{model.name}.json"), root)
         written.append(write_record(record, root))
     return written
 
 
-def _record(
-    models: Mapping[int, Trained], results: Path, command: str, commit: str, first: int | None
+def measured(
+    models: Mapping[int, Trained], results: Path, command: str, commit: str, first: int | None = None
 ) -> Record:
-    """models: of one algorithm, by seed."""
+    """models: of one algorithm, by seed. results: the folder of their scores."""
     about = next(iter(models.values())).about
     names = [model.name for model in models.values()]
     result = read_json(Result, results / f"{names[0]}.json")
@@ -124,7 +124,7 @@ def _write_model(model: Trained, result: Result, root: Path) -> None:
         (folder / "README.md").write_text(card + "\n", encoding="utf-8")
 
 
-def _clean_commit() -> str:
+def clean_commit() -> str:
     """Raises InputError where the code is no commit's: nobody could measure its numbers again."""
     changed = git(ROOT, "status", "--porcelain", "--", *CODE)
     commit = git(ROOT, "rev-parse", "HEAD")

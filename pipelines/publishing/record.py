@@ -59,7 +59,8 @@ class Record:
 
     command: what measured it. machine, torch: where. commit: of the code. data: SHA-256 of the episodes.
     task_sets: by shots, of the test tasks. network, learner, train: what was chosen. notes: on the protocol.
-    parameters: of the network. chosen_iterations, seconds: of every seed's training; seconds as far as known.
+    chosen_iterations, seconds: of every seed's training; seconds as far as known.
+    scored_on: the experiment whose tasks were scored, where it is another: <algorithm>-on-<experiment>.json.
     """
 
     experiment: str
@@ -83,6 +84,7 @@ class Record:
     seconds: list[float | None]
     numbers: list[Number]
     worth: list[Worth] = field(default_factory=list)
+    scored_on: str | None = None
 
     @property
     def models(self) -> list[str]:
@@ -106,8 +108,9 @@ class Record:
         return max(found, key=lambda one: one.tasks)
 
 
-def record_path(experiment: str, algorithm: str, root: Path = ROOT) -> Path:
-    return root / RESULTS / experiment / f"{algorithm}.json"
+def record_path(record: Record, root: Path = ROOT) -> Path:
+    on = f"-on-{record.scored_on}" if record.scored_on else ""
+    return root / RESULTS / record.experiment / f"{record.algorithm}{on}.json"
 
 
 def model_folder(experiment: str, name: str, root: Path = ROOT) -> Path:
@@ -116,7 +119,7 @@ def model_folder(experiment: str, name: str, root: Path = ROOT) -> Path:
 
 
 def write_record(record: Record, root: Path = ROOT) -> Path:
-    path = record_path(record.experiment, record.algorithm, root)
+    path = record_path(record, root)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (to_json(record, indent=2) + "\n").encode())
     return path

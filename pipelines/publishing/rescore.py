@@ -15,12 +15,12 @@ from rich.table import Table
 from components.artifacts.checkpoint import Trained, load_served, load_trained
 from components.config.code import ROOT
 from components.config.environment import LOCAL
-from components.config.parsing import from_document
 from components.config.settings import TaskSettings
 from components.console.command import run_command
 from components.console.tables import print_whole
+from components.kinds.experiment import load_experiment
 from components.kinds.kind import Kind
-from components.kinds.table import KINDS, load_tasks
+from components.kinds.table import load_tasks, task_settings
 from components.report.wording import number
 from components.scoring.step import test_scores
 from metasgd.errors import InputError
@@ -54,7 +54,7 @@ def main() -> None:
         except InputError as error:
             if not _lacks_data(record):
                 raise
-            console.print(f"{record.experiment} {record.algorithm}: not scored: {error}", soft_wrap=True)
+            console.print(f"{_title(record)}: not scored: {error}", soft_wrap=True)
             continue
         checked += len(checks)
         failed += sum(not check.holds for check in checks)
@@ -70,7 +70,7 @@ def rescored(record: Record, root: Path = ROOT, kept: Path = LOCAL / "published"
     Raises InputError for a model that is missing or not the published one, and for other data.
     """
     folders = [model_folder(record.experiment, name, root) for name in record.models]
-    tasks = _tasks(folders[0], kept)
+    tasks = load_tasks(drawn(_task_settings(record, folders[0]), kept))
     if tasks.episodes.manifest.data != record.data:
         raise InputError(f"{record.experiment}: the data here are {tasks.episodes.manifest.data[:12]}; "
                          f"expected {record.data[:12]}, which the models were scored on")  # fmt: skip
@@ -78,11 +78,6 @@ def rescored(record: Record, root: Path = ROOT, kept: Path = LOCAL / "published"
     here = _numbers(models, tasks, [one.tasks for one in record.numbers])
     for published in record.numbers:
         yield Check(published, here[_key(published)])
-
-
-def _tasks(model: Path, kept: Path) -> Kind:
-    """Those that the model says that it was trained on."""
-    return load_tasks(drawn(_task_settings(model), kept))
 
 
 def _numbers(
@@ -97,7 +92,7 @@ def _key(one: Number) -> tuple[object, ...]:
 
 
 def _table(record: Record, checks: Sequence[Check]) -> Table:
-    table = Table(box=SIMPLE_HEAD, title=f"{record.experiment} {record.algorithm}", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title=_title(record), title_justify="left")
     for column in ("shots", "step", "tasks", "protocol"):
         table.add_column(column)
     for column in ("published", "here", ""):
@@ -110,6 +105,11 @@ def _table(record: Record, checks: Sequence[Check]) -> Table:
     return table
 
 
+def _title(record: Record) -> str:
+    on = f" on {record.scored_on}" if record.scored_on else ""
+    return f"{record.experiment} {record.algorithm}{on}"
+
+
 def _chosen(experiments: Sequence[str]) -> list[Record]:
     found = [record for record in records() if not experiments or record.experiment in experiments]
     if missing := set(experiments) - {record.experiment for record in found}:
@@ -120,16 +120,15 @@ def _chosen(experiments: Sequence[str]) -> list[Record]:
 
 def _lacks_data(record: Record) -> bool:
     """Whether the pictures that its tasks are made of are not here."""
-    files = _task_settings(model_folder(record.experiment, record.models[0])).files
+    files = _task_settings(record, model_folder(record.experiment, record.models[0])).files
     return files is not None and not Path(files).exists()
 
 
-def _task_settings(model: Path) -> TaskSettings:
-    """Raises InputError for a model that does not say them."""
-    section = load_served(model, str(model))[-1].tasks or {}
-    if section.get("kind") not in KINDS:
-        raise InputError(f"{model}: does not say its tasks; expected a published model")
-    return from_document(KINDS[section["kind"]].schema, section, str(model))
+def _task_settings(record: Record, model: Path) -> TaskSettings:
+    """Those that the model says that it was trained on, or those of another experiment."""
+    if record.scored_on:
+        return load_experiment(record.scored_on).tasks
+    return task_settings(load_served(model, str(model))[-1].tasks, str(model))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -103,6 +103,39 @@ def _worth(record: Record, ablation: str) -> str:
     return estimated_difference(Estimate(found.mean, found.over_tasks, found.over_seeds), record.metric)
 
 
+def transfer() -> str:
+    """Models on tasks of other experiments, beside those that were trained for them."""
+    found = list(records())
+    own = {(one.experiment, one.algorithm): one for one in found if one.scored_on is None}
+    titles = [
+        "trained on",
+        "scored on",
+        "algorithm",
+        "before",
+        "after one step",
+        "as served",
+        "trained there",
+    ]
+    return _table(
+        titles,
+        (_transfer_row(one, own.get((one.scored_on, one.algorithm))) for one in found if one.scored_on),
+    )
+
+
+def _transfer_row(record: Record, native: Record | None) -> list[str]:
+    shots = record.numbers[0].shots
+    served = [one for one in record.numbers if one.protocol == "served"]
+    return [
+        record.experiment,
+        record.scored_on or "",
+        record.algorithm,
+        number(record.number(shots, step=0).mean, record.metric),
+        _over_tasks(record.number(shots), record),
+        _over_tasks(record.number(shots, protocol="served"), record) if served else "",
+        _over_tasks(native.number(shots), native) if native else "",
+    ]
+
+
 def origins(*experiments: str) -> str:
     """Where the numbers come from: a list, an entry for every record that was measured by itself."""
     grouped: dict[tuple[object, ...], list[Record]] = {}
@@ -136,7 +169,8 @@ def protocols(*experiments: str) -> str:
 
 def headline(*rows: tuple[str, str, int]) -> str:
     """README's table. rows: what it is, in words; experiment; shots. Of Meta-SGD."""
-    found = {record.experiment: record for record in records() if record.algorithm == "meta-sgd"}
+    own = (record for record in records() if record.scored_on is None)
+    found = {record.experiment: record for record in own if record.algorithm == "meta-sgd"}
     shown = [
         _headline_row(words, found[experiment], shots)
         for words, experiment, shots in rows
@@ -169,7 +203,7 @@ def _over_seeds(one: Number, record: Record) -> str:
 def _chosen(experiments: Sequence[str]) -> list[Record]:
     """In the order of `experiments`, and of ORDER within each."""
     places = {name: place for place, name in enumerate(ORDER)}
-    found = [record for record in records() if record.experiment in experiments]
+    found = [one for one in records() if one.experiment in experiments and one.scored_on is None]
     return sorted(
         found,
         key=lambda one: (

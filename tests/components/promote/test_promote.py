@@ -247,6 +247,17 @@ def test_scores_of_other_gate_tasks_are_refused(contest: Contest) -> None:
     assert contest.champion is None
 
 
+def test_scores_on_another_domain_promote_nothing(contest: Contest) -> None:
+    """A model that is good at other curves is no candidate: one line, before anything is registered."""
+    checkpoint = contest.contender(GOOD, seed=1)
+    contest.episodes = contest.folder / "other-episodes"
+    preprocess(experiment("tasks.distribution.frequency=[2.0, 3.0]").tasks, contest.episodes)
+    evaluate([checkpoint], contest.episodes, contest.folder / "results")
+    with pytest.raises(InputError, match=r"was trained on .*; expected scores on tasks of its own"):
+        contest.promote(checkpoint, evaluated=True)
+    assert contest.champion is None
+
+
 def test_results_that_are_missing_are_refused(contest: Contest) -> None:
     """One line about the file; nothing is registered."""
     with pytest.raises(InputError, match=r"meta-sgd-seed1\.json: no such file; expected the result"):

@@ -217,6 +217,25 @@ def test_an_unknown_training_gets_a_linked_run(lane: Evaluated, tmp_path: Path) 
     assert scores.steps == result(lane.results).steps, "the same numbers wherever they are tracked"
 
 
+def test_tasks_of_another_domain_have_a_run_of_their_own(
+    lane: Evaluated, client: MlflowClient, tmp_path: Path
+) -> None:
+    """Faster curves: the result says what the model was trained on; its training's row stays as it was."""
+    preprocess(experiment("tasks.distribution.frequency=[2.0, 3.0]").tasks, tmp_path / "episodes")
+    before = run_of(client, lane.checkpoint())
+    evaluate([lane.checkpoint()], tmp_path / "episodes", tmp_path / "results")
+    found = result(tmp_path / "results")
+    assert found.trained_on is not None
+    assert "frequency [0.8, 1.2]" in found.trained_on
+    assert f"trained on {found.trained_on}" in found.notes
+    assert found.after.mean != result(lane.results).after.mean
+    assert run_of(client, lane.checkpoint()).data.metrics == before.data.metrics
+    own = client.get_run(read_runs(tmp_path / "results" / RUNS)["meta-sgd-seed1"].run_id)
+    assert own.data.tags["training_run"] == before.info.run_id
+    assert "frequency [2.0, 3.0]" in own.info.run_name
+    assert result(lane.results).trained_on is None
+
+
 def test_a_checkpoint_of_another_problem_is_refused(
     lane: Evaluated, client: MlflowClient, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from components.artifacts.results import Result, read_json
 from components.config.code import ROOT
+from components.kinds.experiment import load_experiment
 from components.serving.models import open_model
 from metasgd.errors import InputError
 from pipelines.publishing import publish as publishing
@@ -17,7 +18,8 @@ from pipelines.publishing import rescore
 from pipelines.publishing.machine import machine
 from pipelines.publishing.publish import publish
 from pipelines.publishing.record import Record, model_folder, read_record, records, write_record
-from tests.components.lane import experiment, store
+from pipelines.publishing.transfer import transfer
+from tests.components.lane import PARAMS, experiment, store
 
 SEEDS = [1, 2]
 
@@ -127,3 +129,25 @@ def test_every_published_model_in_this_tree_is_whole() -> None:
     for name in published:
         mark = json.loads((ROOT / name / ".written.json").read_text())
         assert all((ROOT / name / file).stat().st_size < 1_000_000 for file in mark["files"])
+
+
+def test_models_are_scored_on_each_others_tasks(checkout: Path) -> None:
+    """Beside their own record, in one that says what was scored; it can be scored again, too."""
+    own = record(checkout)
+    other = experiment("tasks.distribution.frequency=[2.0, 3.0]")
+    path = transfer(
+        own, replace(other, name="faster"), "make transfer", "c0ffee", checkout, checkout / "kept"
+    )
+    assert path == checkout / "results" / "sinusoid-5shot" / "meta-sgd-on-faster.json"
+    found = read_record(path)
+    assert (found.scored_on, found.models) == ("faster", own.models)
+    assert found.data != own.data
+    assert found.number(5).by_seed != own.number(5).by_seed
+    path.unlink()
+
+
+def test_tasks_of_another_shape_are_refused(checkout: Path) -> None:
+    few = [f"tasks.stored.{name}=2" for name in ("validation", "gate", "test")]
+    policies = load_experiment("navigation-short", few, PARAMS)
+    with pytest.raises(InputError, match="was trained for .*regression.*; expected .*control"):
+        transfer(record(checkout), policies, "make transfer", "c0ffee", checkout, checkout / "kept")
