@@ -149,5 +149,5 @@ def test_models_are_scored_on_each_others_tasks(checkout: Path) -> None:
 def test_tasks_of_another_shape_are_refused(checkout: Path) -> None:
     few = [f"tasks.stored.{name}=2" for name in ("validation", "gate", "test")]
     policies = load_experiment("navigation-short", few, PARAMS)
-    with pytest.raises(InputError, match="was trained for .*regression.*; expected .*control"):
+    with pytest.raises(InputError, match=r"was trained for .*regression.*; expected .*control"):
         transfer(record(checkout), policies, "make transfer", "c0ffee", checkout, checkout / "kept")
