@@ -21,4 +21,5 @@ def _processor(cpuinfo: Path) -> str:
     which = [
         f"{name.removeprefix('cpu ')} {fields[name]}" for name in ("cpu family", "model") if name in fields
     ]
-    return f"{fields.get('model name', platform.machine())} ({', '.join(which)})"
+    name = fields.get("model name", platform.machine())
+    return f"{name} ({', '.join(which)})" if which else name

@@ -13,14 +13,15 @@ from pipelines.publishing.record import Number, Worth
 def numbers(scores: Mapping[int, pd.DataFrame], first: int | None = None) -> Iterator[Number]:
     """Of every protocol, number of shots and step.
 
-    scores: by seed, with the columns set, shots, task, step, score. first: also of the first so many tasks.
+    scores: by seed, in the order in which they are told, with the columns set, shots, task, step, score.
+    first: also of the first so many tasks.
     """
     table = _joined(scores)
     for protocol, name in (("published", "test"), ("served", "served")):
         own = table[table["set"] == name]
         for shots, step in own[["shots", "step"]].drop_duplicates().itertuples(index=False):
             rows = own[(own["shots"] == shots) & (own["step"] == step)]
-            by_task = rows.pivot(index="task", columns="seed", values="score").to_numpy()
+            by_task = rows.pivot(index="task", columns="seed", values="score")[list(scores)].to_numpy()
             for tasks in dict.fromkeys([len(by_task), min(first or len(by_task), len(by_task))]):
                 yield Number(protocol, int(shots), int(step), tasks, *_estimate(by_task[:tasks]))
 
@@ -33,7 +34,7 @@ def worth(scores: Mapping[int, pd.DataFrame], step: int, higher_is_better: bool)
     sign = 1 if higher_is_better else -1
     for name in dict.fromkeys(by_task.columns.get_level_values("set")):
         if name.startswith(ABLATED):
-            ahead = sign * (by_task["gate"] - by_task[name]).dropna()
+            ahead = sign * (by_task["gate"] - by_task[name])[list(scores)]
             yield Worth(name.removeprefix(ABLATED), *_estimate(ahead.to_numpy()))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from components.artifacts.checkpoint import CURVE, Trained, load_trained
@@ -18,6 +19,7 @@ from components.artifacts.results import Result, read_json, read_scores
 from components.config.code import ROOT, git
 from components.config.environment import LOCAL
 from components.config.parsing import to_document
+from components.config.settings import TaskSettings
 from components.console.command import run_command
 from components.kinds.experiment import Experiment
 from components.kinds.table import KINDS, load_tasks
@@ -30,11 +32,11 @@ from pipelines.lanes import resolve
 from pipelines.options import add_lane_options
 from pipelines.publishing.machine import machine
 from pipelines.publishing.numbers import numbers, worth
-from pipelines.publishing.record import Record, model_folder, write_record
+from pipelines.publishing.record import Record, model_folder, withdraw, write_record
 from pipelines.publishing.trainings import drawn, trained
 
 KEPT = LOCAL / "published"
-CODE = ("metasgd", "components", "pipelines", "params.yaml")
+CODE = ("metasgd", "components", "pipelines", "params.yaml", "requirements.txt")
 
 
 def main() -> None:
@@ -42,7 +44,8 @@ def main() -> None:
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     commit, command = clean_commit(), _command(options)
     for experiment in experiments:
-        for path in publish(experiment, seeds, command, commit, options.first):
+        strict = options.check == "strict"
+        for path in publish(experiment, seeds, command, commit, options.first, strict):
             Console().print(f"wrote {path.relative_to(ROOT)}", soft_wrap=True)
 
 
@@ -52,38 +55,51 @@ def publish(
     command: str,
     commit: str,
     first: int | None = None,
+    strict: bool = False,
     root: Path = ROOT,
     kept: Path = KEPT,
 ) -> list[Path]:
     """Returns the records that it wrote below `root`, one for every algorithm.
 
+    They replace all that was published of these algorithms: a record counts with the weights that it names.
+
     command, commit: what the records say of their origin. first: also score the first so many tasks alone.
-    kept: where trainings are kept from one time to the next.
+    strict: what is odd about the data is an error. kept: where trainings are kept from one time to the next.
     """
-    episodes = drawn(experiment.tasks, kept)
+    episodes = drawn(experiment.tasks, kept, strict)
     folders = [trained(training, episodes, kept) for training in experiment.trainings(seeds)]
     results = kept / f"results-{experiment.name}"
     score_lane(KINDS[experiment.kind].scored_by, folders, episodes, results)
     problem = load_tasks(episodes).episodes.manifest.problem
     models = [load_trained(folder, problem) for folder in folders]
-    written = []
+    measurements = []
     for algorithm in experiment.compare:
         own = {
             model.about.training.seed: model
             for model in models
             if model.about.training.algorithm == algorithm
         }
-        record = measured(own, results, command, commit, first)
-        for model in own.values():
-            _write_model(model, read_json(Result, results / f"{model.name}.json"), root)
-        written.append(write_record(record, root))
-    return written
+        record = measured(own, experiment.tasks, results, command, commit, first)
+        measurements.append((record, list(own.values())))
+    return [_written(record, own, results, root) for record, own in measurements]
+
+
+def _written(record: Record, models: Sequence[Trained], results: Path, root: Path) -> Path:
+    withdraw(record.experiment, record.algorithm, root)
+    for model in models:
+        _write_model(model, read_json(Result, results / f"{model.name}.json"), root)
+    return write_record(record, root)
 
 
 def measured(
-    models: Mapping[int, Trained], results: Path, command: str, commit: str, first: int | None = None
+    models: Mapping[int, Trained],
+    tasks: TaskSettings,
+    results: Path,
+    command: str,
+    commit: str,
+    first: int | None = None,
 ) -> Record:
-    """models: of one algorithm, by seed. results: the folder of their scores."""
+    """models: of one algorithm, by seed. tasks: what they were scored on; results: the scores' folder."""
     about = next(iter(models.values())).about
     names = [model.name for model in models.values()]
     result = read_json(Result, results / f"{names[0]}.json")
@@ -99,13 +115,15 @@ def measured(
         commit=commit,
         date=datetime.now(UTC).date().isoformat(),
         machine=machine(),
-        torch=about.torch,
+        torch=torch.__version__,
         data=result.data,
         task_sets={shots: found.task_set for shots, found in result.scores().items()},
+        tasks=to_document(tasks),
         network=result.network,
         learner=result.learner,
         train=to_document(about.training)["train"],
         notes=result.notes,
+        weights=[model.weights for model in models.values()],
         chosen_iterations=[model.about.chosen_iteration for model in models.values()],
         seconds=[model.run.seconds if model.run else None for model in models.values()],
         numbers=list(numbers(scores, first)),
@@ -126,9 +144,10 @@ def _write_model(model: Trained, result: Result, root: Path) -> None:
 
 def clean_commit() -> str:
     """Raises InputError where the code is no commit's: nobody could measure its numbers again."""
-    changed = git(ROOT, "status", "--porcelain", "--", *CODE)
     commit = git(ROOT, "rev-parse", "HEAD")
-    if changed or commit is None:
+    if commit is None:
+        raise InputError(f"{ROOT} is no git checkout; expected one: numbers are published of a commit")
+    if git(ROOT, "status", "--porcelain", "--", *CODE):
         raise InputError(f"{ROOT}: the code differs from its commit; expected it committed, to publish of it")
     return commit
 
@@ -140,9 +159,16 @@ def _command(options: argparse.Namespace) -> str:
         "SEEDS": [str(seed) for seed in options.seeds],
         "SET": options.overrides,
         "FIRST": [str(options.first)] if options.first else [],
+        "CHECK": [options.check] if options.check else [],
     }
     words = [f"{name}={shlex.quote(' '.join(values))}" for name, values in given.items() if values]
     return " ".join(["make publish", *words])
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"is {text!r}; expected a number of tasks, 1 or more")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_lane_options(parser)
     parser.add_argument(
-        "--first", type=int, metavar="TASKS", help="score the first so many test tasks alone, too"
+        "--first", type=_count, metavar="TASKS", help="score the first so many test tasks alone, too"
     )
     return parser
 

@@ -1,5 +1,6 @@
 """What results/ holds: a Record for every experiment and algorithm, with all of its published numbers."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,9 +58,11 @@ class Worth:
 class Record:
     """results/<experiment>/<algorithm>.json.
 
-    command: what measured it. machine, torch: where. commit: of the code. data: SHA-256 of the episodes.
-    task_sets: by shots, of the test tasks. network, learner, train: what was chosen. notes: on the protocol.
-    chosen_iterations, seconds: of every seed's training; seconds as far as known.
+    command, commit, date, machine, torch: what measured it, of which code, when, where and with what.
+    data: SHA-256 of the episodes. task_sets: by shots, of the test tasks. tasks: the section that draws them.
+    network, learner, train: what was chosen. notes: on the protocol.
+    weights, chosen_iterations, seconds: of every seed's training: SHA-256 of its file of weights, the
+    iteration that was kept, and what it took, as far as known.
     scored_on: the experiment whose tasks were scored, where it is another: <algorithm>-on-<experiment>.json.
     """
 
@@ -76,15 +79,22 @@ class Record:
     torch: str
     data: str
     task_sets: dict[int, str]
+    tasks: dict[str, Any]
     network: dict[str, Any]
     learner: dict[str, Any]
     train: dict[str, Any]
     notes: list[str]
+    weights: list[str]
     chosen_iterations: list[int]
     seconds: list[float | None]
     numbers: list[Number]
     worth: list[Worth] = field(default_factory=list)
     scored_on: str | None = None
+
+    @property
+    def title(self) -> str:
+        on = f" on {self.scored_on}" if self.scored_on else ""
+        return f"{self.experiment} {self.algorithm}{on}"
 
     @property
     def models(self) -> list[str]:
@@ -116,6 +126,15 @@ def record_path(record: Record, root: Path = ROOT) -> Path:
 def model_folder(experiment: str, name: str, root: Path = ROOT) -> Path:
     """name: <algorithm>-seed<seed>."""
     return root / MODELS / experiment / name
+
+
+def withdraw(experiment: str, algorithm: str, root: Path = ROOT) -> None:
+    """Take back all that was published of an algorithm: its numbers, also on other tasks, then its models."""
+    results, models = root / RESULTS / experiment, root / MODELS / experiment
+    for file in (results / f"{algorithm}.json", *results.glob(f"{algorithm}-on-*.json")):
+        file.unlink(missing_ok=True)
+    for folder in models.glob(f"{algorithm}-seed*"):
+        shutil.rmtree(folder)
 
 
 def write_record(record: Record, root: Path = ROOT) -> Path:

@@ -15,7 +15,7 @@ from components.report.wording import (
     score,
 )
 from components.report.worth import WORDS
-from pipelines.publishing.record import Number, Record, Worth, records
+from pipelines.publishing.record import Number, Record, records
 
 ORDER = ("meta-sgd", "maml")  # of algorithms; others follow by name
 
@@ -38,7 +38,12 @@ def _score_row(record: Record, shots: int, first: int | None, served: bool) -> l
     cells += [number(record.number(shots, step=0).mean, record.metric), f"**{_over_tasks(after, record)}**"]
     cells.append(_over_seeds(after, record))
     if first:
-        cells.append(_over_tasks(record.number(shots, tasks=first), record))
+        few = [
+            one
+            for one in record.numbers
+            if (one.shots, one.step, one.tasks) == (shots, record.adapted, first)
+        ]
+        cells.append(_over_tasks(few[0], record) if few else "")
     if served:
         own = [one for one in record.numbers if (one.protocol, one.shots) == ("served", shots)]
         cells.append(_over_tasks(record.number(shots, protocol="served"), record) if own else "")
@@ -72,7 +77,7 @@ def leads(*experiments: str) -> str:
     rows = []
     for (experiment, algorithm), own in chosen.items():
         other = chosen.get((experiment, "maml"))
-        if algorithm == "meta-sgd" and other and len(_common(own, other)) > 1:
+        if algorithm == "meta-sgd" and other and comparable(own, other):
             rows += [[experiment, str(shots), _lead(own, other, shots)] for shots in sorted(own.task_sets)]
     return _table(["experiment", "shots at test", "Meta-SGD ahead of MAML by [over seeds]"], rows)
 
@@ -85,6 +90,11 @@ def _lead(own: Record, other: Record, shots: int) -> str:
     return difference(mean, (mean - half, mean + half), own.metric)
 
 
+def comparable(own: Record, other: Record) -> bool:
+    """Whether they met the same tasks, by two common seeds or more."""
+    return own.task_sets == other.task_sets and len(_common(own, other)) > 1
+
+
 def _common(own: Record, other: Record) -> list[int]:
     return sorted(set(own.seeds) & set(other.seeds))
 
@@ -93,14 +103,16 @@ def worth(*experiments: str) -> str:
     """What alpha is worth: a row for everything that is taken away of it, a column for every experiment."""
     chosen = [record for record in _chosen(experiments) if record.worth]
     titles = ["in place of alpha", *(record.experiment for record in chosen)]
-    names = [one.ablation for one in chosen[0].worth] if chosen else []
-    rows = ([WORDS[name], *(_worth(record, name) for record in chosen)] for name in names)
+    names = dict.fromkeys(one.ablation for record in chosen for one in record.worth)
+    rows = ([WORDS.get(name, name), *(_worth(record, name) for record in chosen)] for name in names)
     return _table(titles, rows)
 
 
 def _worth(record: Record, ablation: str) -> str:
-    found: Worth = next(one for one in record.worth if one.ablation == ablation)
-    return estimated_difference(Estimate(found.mean, found.over_tasks, found.over_seeds), record.metric)
+    for one in record.worth:
+        if one.ablation == ablation:
+            return estimated_difference(Estimate(one.mean, one.over_tasks, one.over_seeds), record.metric)
+    return ""
 
 
 def transfer() -> str:
@@ -132,7 +144,7 @@ def _transfer_row(record: Record, native: Record | None) -> list[str]:
         number(record.number(shots, step=0).mean, record.metric),
         _over_tasks(record.number(shots), record),
         _over_tasks(record.number(shots, protocol="served"), record) if served else "",
-        _over_tasks(native.number(shots), native) if native else "",
+        _over_tasks(native.number(shots), native) if native and native.task_sets == record.task_sets else "",
     ]
 
 
@@ -218,10 +230,11 @@ def _by_shots(chosen: Sequence[Record]) -> Iterator[tuple[Record, int]]:
     """The algorithms of an experiment side by side, for every number of shots in ascending order."""
     for experiment in dict.fromkeys(record.experiment for record in chosen):
         own = [record for record in chosen if record.experiment == experiment]
-        for shots in sorted(own[0].task_sets):
-            yield from ((record, shots) for record in own)
+        for shots in sorted({shots for record in own for shots in record.task_sets}):
+            yield from ((record, shots) for record in own if shots in record.task_sets)
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    filled = list(rows)
+    lines = [titles, ["---"] * len(titles), *filled]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if filled else "Not published yet."

@@ -1,31 +1,46 @@
-"""Trainings that a repeated command takes from the last time, by what was chosen and by the code."""
+"""Trainings that a repeated command takes from the last time, by what was chosen, the data and the code."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
-from components.config.parsing import to_json
+from components.artifacts.episodes import read_episodes
+from components.config.parsing import from_json, to_json
 from components.config.settings import TaskSettings, Training
+from components.kinds.table import KINDS
 from components.preprocess.step import preprocess
 from components.train.identity import code_digest
 from components.train.step import train
 
 
-def drawn(tasks: TaskSettings, root: Path) -> Path:
-    """The episodes folder of these tasks, below `root`."""
-    episodes = root / f"episodes-{_digest(to_json(tasks))}"
-    if not episodes.exists():
-        preprocess(tasks, episodes)
+def drawn(tasks: TaskSettings, root: Path, strict: bool = False) -> Path:
+    """The episodes folder of these tasks, below `root`, drawn anew once in a process.
+
+    strict: what is odd about the data is an error.
+    """
+    return _drawn(to_json(tasks), tasks.kind, root, strict)
+
+
+@cache
+def _drawn(tasks: str, kind: str, root: Path, strict: bool) -> Path:
+    episodes = root / f"episodes-{_digest(tasks)}"
+    preprocess(from_json(KINDS[kind].schema, tasks), episodes, strict=strict)
     return episodes
 
 
 def trained(training: Training, episodes: Path, root: Path) -> Path:
-    """The checkpoint folder of this training, below `root`: one that was interrupted continues."""
-    checkpoint = root / f"{training.experiment}-{training.name}-{_digest(to_json(training), episodes.name)}"
+    """The checkpoint folder of this training, below `root`: one that was interrupted continues.
+
+    Raises TrainingDivergedError; what such a training leaves is not taken for a finished one.
+    """
+    chosen = _digest(to_json(training), read_episodes(episodes).manifest.data, code_digest())
+    checkpoint = root / f"{training.experiment}-{training.name}-{chosen}"
     if not checkpoint.exists():
-        train(training, episodes, checkpoint)
+        unfinished = checkpoint.with_suffix(".unfinished")
+        train(training, episodes, unfinished)
+        unfinished.rename(checkpoint)
     return checkpoint
 
 
 def _digest(*parts: str) -> str:
-    """Of what was chosen and of the code: after a change of either, a training is another."""
-    return hashlib.sha256("\0".join((*parts, code_digest())).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

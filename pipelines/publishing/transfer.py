@@ -1,13 +1,12 @@
 """python -m pipelines.publishing.transfer --experiments A B: what `make transfer` does.
 
-Scores the published models of every experiment on the stored tasks of every other one whose tasks have the
-same shape, and writes results/<experiment>/<algorithm>-on-<other>.json.
+Scores the published models of every experiment on the stored tasks of every other one, and writes
+results/<experiment>/<algorithm>-on-<other>.json. The tasks must have one shape.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 
 from rich.console import Console
@@ -28,7 +27,7 @@ from pipelines.publishing.trainings import drawn
 def main() -> None:
     options = _parser().parse_args()
     commit, command = clean_commit(), f"make transfer EXPERIMENTS='{' '.join(options.experiments)}'"
-    for record, other in _pairs(options.experiments):
+    for record, other in pairs(options.experiments):
         path = transfer(record, other, command, commit)
         Console().print(f"wrote {path.relative_to(ROOT)}", soft_wrap=True)
 
@@ -50,20 +49,23 @@ def transfer(
     score_lane(KINDS[other.kind].scored_by, folders, episodes, results)
     problem = load_tasks(episodes).episodes.manifest.problem
     models = {seed: load_trained(folder, problem) for seed, folder in zip(record.seeds, folders, strict=True)}
-    found = measured(models, results, command, commit)
+    found = measured(models, other.tasks, results, command, commit)
     # What a training took is known where it was trained.
     return write_record(replace(found, scored_on=other.name, seconds=record.seconds), root)
 
 
-def _pairs(names: Sequence[str]) -> Iterator[tuple[Record, Experiment]]:
-    published = [record for record in records() if record.scored_on is None]
-    if missing := [name for name in names if name not in {record.experiment for record in published}]:
-        raise InputError(f"EXPERIMENTS {missing[0]!r} is not published; expected one that is in models/")
-    experiments = {one.name: one for one in load_experiments(names)}
-    for trained, scored in permutations(names, 2):
-        for record in published:
-            if record.experiment == trained:
-                yield record, experiments[scored]
+def pairs(names: Sequence[str], root: Path = ROOT) -> list[tuple[Record, Experiment]]:
+    """Every published record of these experiments, with every other experiment of them.
+
+    Raises InputError for fewer than two experiments, and where none of them is published.
+    """
+    if len(set(names)) < max(2, len(names)):
+        raise InputError(f"EXPERIMENTS is {list(names)}; expected two or more, each once")
+    experiments = load_experiments(names)
+    published = [one for one in records(root) if one.experiment in names and one.scored_on is None]
+    if not published:
+        raise InputError(f"EXPERIMENTS {list(names)}: none is published; expected one that is in models/")
+    return [(one, other) for one in published for other in experiments if other.name != one.experiment]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,7 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m pipelines.publishing.transfer",
         description="Score published models on the tasks of each other's experiments.",
     )
-    parser.add_argument("--experiments", nargs="+", required=True, help="two or more that are published")
+    parser.add_argument(
+        "--experiments",
+        nargs="+",
+        required=True,
+        help="two or more; models of those that are published are scored",
+    )
     return parser
 
 

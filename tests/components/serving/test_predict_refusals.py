@@ -10,10 +10,14 @@ import pytest
 
 from components.config.code import ROOT
 from components.console.command import run_command
+from components.serving.models import open_model
 from components.serving.predict import main
+from metasgd.checkpoint import ABOUT
+from metasgd.errors import InputError
 from tests.components.lane import store
 from tests.components.serving.predicting import (
     CLASSES,
+    SIDE,
     classifier,
     curves,
     draw,
@@ -248,3 +252,14 @@ def test_the_real_command_refuses_before_it_imports_libraries(tmp_path: Path) ->
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: SUPPORT gone: no such file or folder; expected one that is there\n"
+
+
+def test_pictures_that_were_prepared_in_another_way_are_refused(tmp_path: Path) -> None:
+    """A checkpoint whose pictures were scaled as nothing here scales them: one line."""
+    classifier(tmp_path / "model")
+    document = json.loads((tmp_path / "model" / ABOUT).read_text())
+    prepared = {"channels": 1, "size": SIDE, "inverted": True, "scaled": "from -1 to 1"}
+    document["about"]["preparation"] = prepared
+    (tmp_path / "model" / ABOUT).write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"model: preparation\.scaled: Input should be 'from 0 to 1'"):
+        open_model(str(tmp_path / "model"))

@@ -53,6 +53,20 @@ def test_as_served_is_a_number_of_its_own() -> None:
     ]
 
 
+def test_seeds_keep_the_order_in_which_they_are_given() -> None:
+    scores = two_seeds()
+    *_, found = numbers({2: scores[2], 1: scores[1]})
+    assert found.by_seed == [5.0, 3.0]
+
+
+def test_a_task_that_failed_is_not_left_out() -> None:
+    """No worth, rather than that of the other tasks."""
+    gate = [("gate", 5, task, 1, 1.0) for task in range(3)]
+    mean = [("gate, alpha: mean", 5, task, 1, math.nan if task == 1 else 2.0) for task in range(3)]
+    (found,) = worth({1: table(*gate, *mean)}, step=1, higher_is_better=False)
+    assert math.isnan(found.mean)
+
+
 def test_worth_is_paired_and_positive_where_alpha_helps() -> None:
     """An error that grows by 1, 2 and 3 without alpha: ahead by 2, in every seed."""
     scores = {}

@@ -22,8 +22,9 @@ RECORD = Record(
     experiment="sinusoid-5shot-paper", algorithm="meta-sgd", seeds=[1, 2], metric="mse",
     higher_is_better=False, adapted=1, command="make publish", commit="c0ffee1234", date="2026-11-27",
     machine="2 cores", torch="2.15",
-    data="d", task_sets={5: "t"}, network={}, learner={}, train={"iterations": 60000, "meta_batch": 4},
-    notes=["a note"], chosen_iterations=[1, 2], seconds=[60.0, 90.0],
+    data="d", task_sets={5: "t"}, tasks={}, weights=["1", "2"], network={}, learner={},
+    train={"iterations": 60000, "meta_batch": 4}, notes=["a note"], chosen_iterations=[1, 2],
+    seconds=[60.0, 90.0],
     numbers=[number(3.0, step=0), number(0.9)],
     worth=[Worth("mean", 3.2, 0.5, 0.25, [3.1, 3.3])],
 )  # fmt: skip
@@ -62,8 +63,30 @@ def test_algorithms_are_compared_seed_by_seed() -> None:
 def test_one_seed_compares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = replace(RECORD, seeds=[1], numbers=[number(3.0, 0, seeds=1), number(0.9, seeds=1)])
     monkeypatch.setattr(tables, "records", lambda: [MAML, alone])
-    assert tables.leads("sinusoid-5shot-paper").count("\n") == 1
+    assert tables.leads("sinusoid-5shot-paper") == "Not published yet."
     assert "one seed" in tables.scores("sinusoid-5shot-paper")
+
+
+def test_records_that_lack_something_have_an_empty_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = replace(MAML, worth=[Worth("a new ablation", 1.0, 0.5, None, [1.0])])
+    monkeypatch.setattr(tables, "records", lambda: [more, RECORD])
+    rows = tables.worth("sinusoid-5shot-paper").split("\n")[2:]
+    assert [row.count("|  |") for row in rows] == [1, 1]
+    assert "| a new ablation |" in rows[1]
+    assert tables.scores("sinusoid-5shot-paper", first=100).count("|  |") == 2
+    assert tables.scores("not-published") == "Not published yet."
+
+
+def test_scores_of_other_tasks_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "records", lambda: [replace(MAML, task_sets={5: "other"}), RECORD])
+    assert tables.leads("sinusoid-5shot-paper") == "Not published yet."
+
+
+def test_models_stand_beside_those_that_were_trained_for_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = replace(RECORD, experiment="another", scored_on="sinusoid-5shot-paper", numbers=MAML.numbers)
+    monkeypatch.setattr(tables, "records", lambda: [foreign, RECORD])
+    row = "| another | sinusoid-5shot-paper | meta-sgd | 3.000 | 1.200 ± 0.050 |  | 0.900 ± 0.050 |"
+    assert tables.transfer().split("\n")[2:] == [row]
 
 
 def test_what_alpha_is_worth() -> None:
