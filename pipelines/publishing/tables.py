@@ -159,7 +159,7 @@ def origins(*experiments: str) -> str:
 
 def _origin(group: Sequence[Record]) -> str:
     first = group[0]
-    names = listed(list(dict.fromkeys(f"{record.experiment} {record.algorithm}" for record in group)))
+    names = _names(group)
     known = [seconds for record in group for seconds in record.seconds if seconds is not None]
     took = f"; a training took {duration(min(known))} to {duration(max(known))}" if known else ""
     seeds = f"seed{'s' * (len(first.seeds) > 1)} {listed([str(seed) for seed in first.seeds])}"
@@ -171,12 +171,23 @@ def _origin(group: Sequence[Record]) -> str:
 
 def protocols(*experiments: str) -> str:
     """What stands beside every number: the network, the training and the notes on the protocol."""
-    named: dict[str, list[str]] = {}
+    named: dict[str, list[Record]] = {}
     for record in _chosen(experiments):
         iterations, tasks = record.train["iterations"], record.train["meta_batch"]
         words = "; ".join([f"{iterations:,} iterations of {tasks} tasks", *record.notes])
-        named.setdefault(words, []).append(f"{record.experiment} {record.algorithm}")
-    return "\n".join(f"- {listed(names)}: {words}" for words, names in named.items())
+        named.setdefault(words, []).append(record)
+    return "\n".join(f"- {_names(group)}: {words}" for words, group in named.items())
+
+
+def _names(group: Sequence[Record]) -> str:
+    """ "a and b (meta-sgd and maml)", where both experiments have both algorithms."""
+    algorithms: dict[str, list[str]] = {}
+    for record in group:
+        algorithms.setdefault(record.experiment, []).append(record.algorithm)
+    experiments: dict[tuple[str, ...], list[str]] = {}
+    for experiment, own in algorithms.items():
+        experiments.setdefault(tuple(own), []).append(experiment)
+    return "; ".join(f"{listed(names)} ({listed(own)})" for own, names in experiments.items())
 
 
 def headline(*rows: tuple[str, str, int]) -> str:

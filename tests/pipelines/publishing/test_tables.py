@@ -97,12 +97,18 @@ def test_what_alpha_is_worth() -> None:
 
 def test_origins_are_told_once_for_what_was_measured_together() -> None:
     assert tables.origins("sinusoid-5shot-paper") == (
-        "- sinusoid-5shot-paper meta-sgd and sinusoid-5shot-paper maml: `make publish`, commit c0ffee1, "
+        "- sinusoid-5shot-paper (meta-sgd and maml): `make publish`, commit c0ffee1, "
         "2026-11-27, seeds 1 and 2, 2 cores, torch 2.15; a training took 1 min 00 s to 1 min 30 s"
     )
     assert tables.protocols("sinusoid-5shot-paper") == (
-        "- sinusoid-5shot-paper meta-sgd and sinusoid-5shot-paper maml: 60,000 iterations of 4 tasks; a note"
+        "- sinusoid-5shot-paper (meta-sgd and maml): 60,000 iterations of 4 tasks; a note"
     )
+
+
+def test_experiments_are_named_with_their_algorithms() -> None:
+    others = [replace(one, experiment="other") for one in (RECORD, MAML)]
+    assert tables._names([RECORD, MAML, *others]) == "sinusoid-5shot-paper and other (meta-sgd and maml)"
+    assert tables._names([RECORD, others[1]]) == "sinusoid-5shot-paper (meta-sgd); other (maml)"
 
 
 def test_readmes_table_names_what_is_published_only() -> None:
