@@ -199,7 +199,7 @@ def headline(*rows: tuple[str, str, int]) -> str:
         for words, experiment, shots in rows
         if experiment in found
     ]
-    return _table(["", "measured here", "seeds", "the paper"], shown)
+    return _table(["", "measured here", "as served", "seeds", "the paper"], shown)
 
 
 def _headline_row(words: str, record: Record, shots: int) -> list[str]:
@@ -209,7 +209,18 @@ def _headline_row(words: str, record: Record, shots: int) -> list[str]:
         f", ± {number(one.over_seeds, record.metric)} over seeds" if one.over_seeds is not None else ""
     )
     measured = f"{_over_tasks(one, record)}{over_seeds}"
-    return [words, measured, str(len(record.seeds)), paper.text(record.metric) if paper else ""]
+    own = [
+        one
+        for one in record.numbers
+        if (one.protocol, one.shots, one.step) == ("served", shots, record.adapted)
+    ]
+    served = _over_tasks(own[0], record) if own else "the same" if _serves_the_same(record) else ""
+    return [words, measured, served, str(len(record.seeds)), paper.text(record.metric) if paper else ""]
+
+
+def _serves_the_same(record: Record) -> bool:
+    """Whether predictions never depend on other queries, in the published protocol either."""
+    return not any(one.protocol == "served" for one in record.numbers)
 
 
 def _over_tasks(one: Number, record: Record) -> str:
