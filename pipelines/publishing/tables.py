@@ -199,7 +199,7 @@ def headline(*rows: tuple[str, str, int]) -> str:
         for words, experiment, shots in rows
         if experiment in found
     ]
-    return _table(["", "measured here", "as served", "seeds", "the paper"], shown)
+    return _table(["", "measured here", "as served", "seeds", "the paper", "conditions"], shown)
 
 
 def _headline_row(words: str, record: Record, shots: int) -> list[str]:
@@ -215,7 +215,21 @@ def _headline_row(words: str, record: Record, shots: int) -> list[str]:
         if (one.protocol, one.shots, one.step) == ("served", shots, record.adapted)
     ]
     served = _over_tasks(own[0], record) if own else "the same" if _serves_the_same(record) else ""
-    return [words, measured, served, str(len(record.seeds)), paper.text(record.metric) if paper else ""]
+    printed = paper.text(record.metric) if paper else ""
+    return [words, measured, served, str(len(record.seeds)), printed, _conditions(record)]
+
+
+def _conditions(record: Record) -> str:
+    """What decides a score besides the algorithm, and differs between publications."""
+    network, queries = record.network, record.tasks["stored"]["test_queries"]
+    match network["kind"]:
+        case "convnet":
+            per_class = f"{queries} quer{'y' if queries == 1 else 'ies'} per class"
+            return f"{network['filters']} filters, {network['normalisation']} batch norm, {per_class}"
+        case "policy":
+            return f"standard deviation above {network['least_std']}"
+        case _:
+            return f"{record.train['iterations']:,} iterations, {queries} points score a curve"
 
 
 def _serves_the_same(record: Record) -> bool:

@@ -22,7 +22,8 @@ RECORD = Record(
     experiment="sinusoid-5shot-paper", algorithm="meta-sgd", seeds=[1, 2], metric="mse",
     higher_is_better=False, adapted=1, command="make publish", commit="c0ffee1234", date="2026-11-27",
     machine="2 cores", torch="2.15",
-    data="d", task_sets={5: "t"}, tasks={}, weights=["1", "2"], network={}, learner={},
+    data="d", task_sets={5: "t"}, weights=["1", "2"], learner={},
+    tasks={"stored": {"test_queries": 100}}, network={"kind": "mlp"},
     train={"iterations": 60000, "meta_batch": 4}, notes=["a note"], chosen_iterations=[1, 2],
     seconds=[60.0, 90.0],
     numbers=[number(3.0, step=0), number(0.9)],
@@ -114,8 +115,17 @@ def test_experiments_are_named_with_their_algorithms() -> None:
 def test_readmes_table_names_what_is_published_only() -> None:
     shown = tables.headline(("sine", "sinusoid-5shot-paper", 5), ("more", "not-published", 1))
     assert shown.split("\n")[2:] == [
-        "| sine | 0.900 ± 0.050, ± 0.127 over seeds | the same | 2 | 0.90 ± 0.16 |"
+        "| sine | 0.900 ± 0.050, ± 0.127 over seeds | the same | 2 | 0.90 ± 0.16 "
+        "| 60,000 iterations, 100 points score a curve |"
     ]
+
+
+def test_readmes_table_says_what_decides_a_score() -> None:
+    network = {"kind": "convnet", "filters": 64, "normalisation": "transductive"}
+    pictures = replace(RECORD, network=network, tasks={"stored": {"test_queries": 1}})
+    assert tables._conditions(pictures) == "64 filters, transductive batch norm, 1 query per class"
+    policies = replace(RECORD, network={"kind": "policy", "least_std": 0.75})
+    assert tables._conditions(policies) == "standard deviation above 0.75"
 
 
 def test_readmes_table_says_what_a_user_gets(monkeypatch: pytest.MonkeyPatch) -> None:
