@@ -1,69 +1,28 @@
-"""python -m pipelines.publishing.rescore: what `make evaluate-published` does.
-
-Scores the models in models/ anew on the stored tasks, without any training, and compares all numbers of
-results/: means, intervals, and what alpha is worth.
-"""
+"""python -m pipelines.publishing.rescore [--experiments …]: what `make evaluate-published` does."""
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from components.artifacts.checkpoint import Trained, load_trained
-from components.config.code import ROOT
-from components.config.environment import LOCAL
 from components.console.command import run_command
-from components.console.tables import print_whole
-from components.kinds.kind import Kind, task_set
-from components.kinds.table import load_tasks, task_settings
-from components.report.wording import number
-from components.scoring.step import gate_scores, test_scores
 from metasgd.errors import InputError
-from metasgd.own_folder import is_whole
-from pipelines.publishing.numbers import numbers, worth
-from pipelines.publishing.record import Number, Record, Worth, model_folder, records
-from pipelines.publishing.trainings import drawn
-
-# A number holds where it differs by less than this share of its own interval over tasks: another processor
-# rounds otherwise, and a score may tip over in a task or two.
-TOLERANCE = 0.1
-
-
-@dataclass(frozen=True)
-class Check:
-    """name: what was measured, in words."""
-
-    name: str
-    published: Number | Worth
-    here: Number | Worth
-
-    @property
-    def holds(self) -> bool:
-        allowed = max(TOLERANCE * self.published.over_tasks, 1e-6)
-        here, published = _values(self.here), _values(self.published)
-        return bool(np.isclose(here, published, rtol=0, atol=allowed, equal_nan=True).all())
-
-
-class NoDataError(InputError):
-    """The pictures that the tasks are made of are not here."""
 
 
 def main() -> None:
     options = _parser().parse_args()
+
+    from rich.console import Console
+
+    from components.console.tables import print_whole
+    from pipelines.publishing.checks import Check, NoDataError, check_table, chosen, rescored
+
     console, checks, skipped = Console(), list[Check](), list[str]()
-    for record in _chosen(options.experiments):
+    for record in chosen(options.experiments):
         try:
             own = list(rescored(record))
         except NoDataError as error:
             console.print(f"{record.title}: not scored: {error}", soft_wrap=True)
             skipped.append(record.title)
             continue
-        print_whole(console, _table(record, own))
+        print_whole(console, check_table(record, own))
         checks += own
     held = sum(check.holds for check in checks)
     left_out = f"; not scored, for want of data: {', '.join(skipped)}" if skipped else ""
@@ -72,79 +31,6 @@ def main() -> None:
         raise InputError("nothing could be scored; expected the data of one published experiment at least")
     if held < len(checks):
         raise InputError(f"{len(checks) - held} numbers differ; expected those of results/")
-
-
-def rescored(record: Record, root: Path = ROOT, kept: Path = LOCAL / "published") -> Iterator[Check]:
-    """Every number of the record beside what its models get here.
-
-    Raises NoDataError, and InputError for models that are not the published ones, and for other tasks.
-    """
-    folders = [model_folder(record.experiment, name, root) for name in record.models]
-    for folder in folders:
-        if not is_whole(folder):
-            raise InputError(f"{folder}: missing or damaged; expected the published model")
-    tasks = _tasks(record, kept)
-    models = [load_trained(folder, tasks.episodes.manifest.problem) for folder in folders]
-    for model, weights in zip(models, record.weights, strict=True):
-        if model.weights != weights:
-            raise InputError(f"{model.folder}: its weights are not those of {record.title}; expected them")
-    yield from _checks(record, models, tasks)
-
-
-def _tasks(record: Record, kept: Path) -> Kind:
-    settings = task_settings(record.tasks, record.title)
-    try:
-        tasks = load_tasks(drawn(settings, kept))
-    except InputError as error:
-        raise NoDataError(str(error)) from None
-    here = {shots: task_set(tasks, "test", shots) for shots in record.task_sets}
-    if here != record.task_sets:
-        raise InputError(f"{record.title}: the test tasks here are others; expected those of results/")
-    return tasks
-
-
-def _checks(record: Record, models: Sequence[Trained], tasks: Kind) -> Iterator[Check]:
-    scores = {model.about.training.seed: test_scores(model, tasks) for model in models}
-    here = {_key(one): one for one in numbers(scores, min(one.tasks for one in record.numbers))}
-    for published in record.numbers:
-        yield Check(_words(published), published, here[_key(published)])
-    if record.worth:
-        scores = {model.about.training.seed: gate_scores(model, tasks) for model in models}
-        gate = {one.ablation: one for one in worth(scores, record.adapted, record.higher_is_better)}
-        for ablated in record.worth:
-            yield Check(f"alpha: {ablated.ablation}", ablated, gate[ablated.ablation])
-
-
-def _key(one: Number) -> tuple[object, ...]:
-    return one.protocol, one.shots, one.step, one.tasks
-
-
-def _words(one: Number) -> str:
-    return f"{one.shots} shots, step {one.step}, {one.tasks} tasks, {one.protocol}"
-
-
-def _values(one: Number | Worth) -> list[float]:
-    over_seeds = [] if one.over_seeds is None else [one.over_seeds]
-    return [one.mean, one.over_tasks, *over_seeds, *one.by_seed]
-
-
-def _table(record: Record, checks: Sequence[Check]) -> Table:
-    table = Table(box=SIMPLE_HEAD, title=record.title, title_justify="left")
-    table.add_column("what")
-    for column in ("published", "here", ""):
-        table.add_column(column, justify="right")
-    for check in checks:
-        means = (number(value.mean, record.metric) for value in (check.published, check.here))
-        table.add_row(check.name, *means, "same" if check.holds else "DIFFERS")
-    return table
-
-
-def _chosen(experiments: Sequence[str]) -> list[Record]:
-    found = [record for record in records() if not experiments or record.experiment in experiments]
-    if missing := set(experiments) - {record.experiment for record in found}:
-        known = ", ".join(dict.fromkeys(record.experiment for record in records())) or "none yet"
-        raise InputError(f"EXPERIMENTS {sorted(missing)[0]!r} is not published; expected one of {known}")
-    return found
 
 
 def _parser() -> argparse.ArgumentParser:

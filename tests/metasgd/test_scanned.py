@@ -54,9 +54,9 @@ def test_scanned_iterations_are_iterations() -> None:
 
 @needs_scan
 @needs_compiler
-def test_one_process_compiles_any_number_of_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+@torch._dynamo.config.patch(recompile_limit=1)
+def test_one_process_compiles_any_number_of_trainings() -> None:
     """torch gives up on a function after so many recompilations; those of earlier trainings do not count."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
     for alpha in ("per-parameter", "fixed", "per-parameter"):
         assert meta_train(sine_learner(alpha), sinusoid(), lambda meta: 0.0, SETTINGS, seed=1).compiled
 

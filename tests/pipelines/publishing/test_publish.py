@@ -17,12 +17,12 @@ from components.serving.models import open_model
 from metasgd.checkpoint import WEIGHTS
 from metasgd.errors import DivergedError, InputError
 from metasgd.own_folder import is_whole
+from pipelines.publishing import checks, rescore
 from pipelines.publishing import publish as publishing
-from pipelines.publishing import rescore
+from pipelines.publishing.crossing import pairs, transfer
 from pipelines.publishing.machine import machine
-from pipelines.publishing.publish import publish
+from pipelines.publishing.publication import publish
 from pipelines.publishing.record import Record, model_folder, read_record, records, write_record
-from pipelines.publishing.transfer import pairs, transfer
 from tests.components.lane import PARAMS, experiment, store
 
 SEEDS = [1, 2]
@@ -42,8 +42,8 @@ def record(checkout: Path, algorithm: str = "meta-sgd") -> Record:
     return read_record(checkout / "results" / "sinusoid-5shot" / f"{algorithm}.json")
 
 
-def rescored(found: Record, root: Path) -> list[rescore.Check]:
-    return list(rescore.rescored(found, root, root / "kept"))
+def rescored(found: Record, root: Path) -> list[checks.Check]:
+    return list(checks.rescored(found, root, root / "kept"))
 
 
 def test_a_record_says_how_a_number_came_about(checkout: Path) -> None:
@@ -80,10 +80,10 @@ def test_a_published_model_is_used_by_its_folder(checkout: Path) -> None:
 def test_models_score_again_as_published(checkout: Path) -> None:
     """Without training, and to the last digit on the same machine."""
     for found in records(checkout):
-        checks = list(rescore.rescored(found, checkout, checkout / "elsewhere"))
-        assert len(checks) == len(found.numbers) + len(found.worth)
-        assert all(check.holds for check in checks)
-        assert [check.here.mean for check in checks] == [check.published.mean for check in checks]
+        own = list(checks.rescored(found, checkout, checkout / "elsewhere"))
+        assert len(own) == len(found.numbers) + len(found.worth)
+        assert all(check.holds for check in own)
+        assert [check.here.mean for check in own] == [check.published.mean for check in own]
 
 
 @pytest.mark.parametrize("field", ["mean", "over_tasks", "over_seeds", "by_seed"])
@@ -124,10 +124,10 @@ def test_without_its_pictures_a_record_is_left_out(checkout: Path, monkeypatch: 
     pictures = replace(
         record(checkout), tasks=to_document(load_experiment("omniglot-5way-1shot", [], PARAMS).tasks)
     )
-    with pytest.raises(rescore.NoDataError):
+    with pytest.raises(checks.NoDataError):
         rescored(pictures, checkout)
-    monkeypatch.setattr(rescore, "records", lambda: [pictures])
-    monkeypatch.setattr(rescore, "model_folder", lambda *names: model_folder(*names[:2], checkout))
+    monkeypatch.setattr(checks, "records", lambda: [pictures])
+    monkeypatch.setattr(checks, "model_folder", lambda *names: model_folder(*names[:2], checkout))
     monkeypatch.setattr("sys.argv", ["rescore"])
     with pytest.raises(InputError, match="nothing could be scored"):
         rescore.main()
@@ -137,14 +137,14 @@ def test_the_command_tells_what_holds(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = record(checkout)
-    monkeypatch.setattr(rescore, "model_folder", lambda *names: model_folder(*names[:2], checkout))
+    monkeypatch.setattr(checks, "model_folder", lambda *names: model_folder(*names[:2], checkout))
     monkeypatch.setattr("sys.argv", ["rescore"])
-    monkeypatch.setattr(rescore, "records", lambda: [found])
+    monkeypatch.setattr(checks, "records", lambda: [found])
     rescore.main()
     count = len(found.numbers) + len(found.worth)
     assert f"{count} of {count} published numbers hold here" in capsys.readouterr().out
     worse = replace(found.numbers[0], mean=found.numbers[0].mean + 100.0)
-    monkeypatch.setattr(rescore, "records", lambda: [replace(found, numbers=[worse])])
+    monkeypatch.setattr(checks, "records", lambda: [replace(found, numbers=[worse])])
     with pytest.raises(InputError, match="1 numbers differ"):
         rescore.main()
     assert "DIFFERS" in capsys.readouterr().out
@@ -167,9 +167,9 @@ def test_the_command_is_written_as_make_takes_it(monkeypatch: pytest.MonkeyPatch
 
 
 def test_unknown_experiments_are_named(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> None:
-    monkeypatch.setattr(rescore, "records", lambda: list(records(checkout)))
+    monkeypatch.setattr(checks, "records", lambda: list(records(checkout)))
     with pytest.raises(InputError, match="'nothing' is not published; expected one of sinusoid-5shot"):
-        rescore._chosen(["nothing"])
+        checks.chosen(["nothing"])
 
 
 def test_every_published_model_in_this_tree_is_whole() -> None:
