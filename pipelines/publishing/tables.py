@@ -35,7 +35,10 @@ def scores(*experiments: str, first: int | None = None) -> str:
 def _score_row(record: Record, shots: int, first: int | None, served: bool) -> list[str]:
     after = record.number(shots)
     cells = [record.experiment, str(shots), record.algorithm]
-    cells += [number(record.number(shots, step=0).mean, record.metric), f"**{_over_tasks(after, record)}**"]
+    cells += [
+        score(record.number(shots, step=0).mean, None, record.metric),
+        f"**{_over_tasks(after, record)}**",
+    ]
     cells.append(_over_seeds(after, record))
     if first:
         few = [
@@ -141,7 +144,7 @@ def _transfer_row(record: Record, native: Record | None) -> list[str]:
         record.experiment,
         record.scored_on or "",
         record.algorithm,
-        number(record.number(shots, step=0).mean, record.metric),
+        score(record.number(shots, step=0).mean, None, record.metric),
         _over_tasks(record.number(shots), record),
         _over_tasks(record.number(shots, protocol="served"), record) if served else "",
         _over_tasks(native.number(shots), native) if native and native.task_sets == record.task_sets else "",
