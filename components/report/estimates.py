@@ -66,7 +66,7 @@ def lead(folder: Path, own: Sequence[Result], others: Sequence[Result]) -> Lead 
         return _by_seed(folder, chosen, ("test", chosen[0].shots, chosen[0].adapted))
 
     sign = 1 if own[0].higher_is_better else -1
-    return Lead(others[0].algorithm, len(common), _paired(sign * (after(own) - after(others))))
+    return Lead(others[0].algorithm, len(common), averaged(sign * (after(own) - after(others))))
 
 
 def worth(folder: Path, seeds: Sequence[Result], ablation: str) -> Estimate:
@@ -78,7 +78,7 @@ def worth(folder: Path, seeds: Sequence[Result], ablation: str) -> Estimate:
     learned, ablated = (
         _by_seed(folder, seeds, (name, shots, step)) for name in ("gate", f"{ABLATED}{ablation}")
     )
-    return _paired((1 if seeds[0].higher_is_better else -1) * (learned - ablated))
+    return averaged((1 if seeds[0].higher_is_better else -1) * (learned - ablated))
 
 
 def _estimate(
@@ -93,9 +93,9 @@ def _estimate(
     return Estimate(float(np.mean(means)), half_width(over_tasks.to_numpy()), half_width(means))
 
 
-def _paired(differences: pd.DataFrame) -> Estimate:
-    """[tasks, seeds]."""
-    over_tasks, over_seeds = (differences.mean(axis=axis).to_numpy() for axis in (1, 0))
+def averaged(scores: pd.DataFrame) -> Estimate:
+    """Of scores, or of paired differences, [tasks, seeds]."""
+    over_tasks, over_seeds = (scores.mean(axis=axis, skipna=False).to_numpy() for axis in (1, 0))
     seeds = half_width(over_seeds) if len(over_seeds) > 1 else None
     return Estimate(float(over_seeds.mean()), half_width(over_tasks), seeds)
 

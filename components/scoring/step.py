@@ -47,7 +47,7 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
 
 def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -> tuple[RunRecord, Result]:
     """The files of one checkpoint, which its MLflow run keeps, too."""
-    scores = pd.concat([test_scores(trained, tasks), gate_scores(trained, tasks)], ignore_index=True)
+    scores = pd.concat([table_of_tests(trained, tasks), table_of_gate(trained, tasks)], ignore_index=True)
     result = _result(trained, tasks, scores)
     figures = folder / "figures" / trained.name
     figures.mkdir()
@@ -63,7 +63,7 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
     return RunRecord(run.run_id, seconds, trained.weights), result
 
 
-def test_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
+def table_of_tests(trained: Trained, tasks: Kind) -> pd.DataFrame:
     """The sets "test" and "served" of components.artifacts.results."""
     learner, reported = trained.learner, tasks.parameters.reported_shots
     sets = [("served", learner.served, reported)] if learner.served != learner else []
@@ -75,7 +75,7 @@ def test_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def gate_scores(trained: Trained, tasks: Kind) -> pd.DataFrame:
+def table_of_gate(trained: Trained, tasks: Kind) -> pd.DataFrame:
     """The set "gate" of components.artifacts.results, and those with less of alpha."""
     shots = tasks.parameters.reported_shots
     gate = score_table("gate", shots, tasks.scores(trained.learner.served, trained.meta, "gate", shots))

@@ -13,16 +13,15 @@ from rich.table import Table
 
 from components.artifacts.checkpoint import Trained, load_trained
 from components.config.code import ROOT
-from components.config.environment import LOCAL
 from components.kinds.kind import Kind, task_set
 from components.kinds.table import load_tasks, task_settings
 from components.report.wording import number
-from components.scoring.step import gate_scores, test_scores
+from components.scoring.step import table_of_gate, table_of_tests
 from metasgd.errors import InputError
 from metasgd.own_folder import is_whole
 from pipelines.publishing.numbers import numbers, worth
 from pipelines.publishing.record import Number, Record, Worth, model_folder, records
-from pipelines.publishing.trainings import drawn
+from pipelines.publishing.trainings import KEPT, drawn
 
 # A number holds where it differs by less than this share of its own interval over tasks: another processor
 # rounds otherwise, and a score may tip over in a task or two.
@@ -48,7 +47,7 @@ class NoDataError(InputError):
     """The pictures that the tasks are made of are not here."""
 
 
-def rescored(record: Record, root: Path = ROOT, kept: Path = LOCAL / "published") -> Iterator[Check]:
+def rescored(record: Record, root: Path = ROOT, kept: Path = KEPT) -> Iterator[Check]:
     """Every number of the record beside what its models get here.
 
     Raises NoDataError, and InputError for models that are not the published ones, and for other tasks.
@@ -78,12 +77,12 @@ def _tasks(record: Record, kept: Path) -> Kind:
 
 
 def _checks(record: Record, models: Sequence[Trained], tasks: Kind) -> Iterator[Check]:
-    scores = {model.about.training.seed: test_scores(model, tasks) for model in models}
+    scores = {model.about.training.seed: table_of_tests(model, tasks) for model in models}
     here = {_key(one): one for one in numbers(scores, min(one.tasks for one in record.numbers))}
     for published in record.numbers:
         yield Check(_words(published), published, here[_key(published)])
     if record.worth:
-        scores = {model.about.training.seed: gate_scores(model, tasks) for model in models}
+        scores = {model.about.training.seed: table_of_gate(model, tasks) for model in models}
         gate = {one.ablation: one for one in worth(scores, record.adapted, record.higher_is_better)}
         for ablated in record.worth:
             yield Check(f"alpha: {ablated.ablation}", ablated, gate[ablated.ablation])

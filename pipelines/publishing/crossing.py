@@ -6,14 +6,13 @@ from pathlib import Path
 
 from components.artifacts.checkpoint import load_trained
 from components.config.code import ROOT
-from components.config.environment import LOCAL
 from components.kinds.experiment import Experiment, load_experiments
 from components.kinds.table import KINDS, load_tasks
 from components.scoring.step import score_lane
 from metasgd.errors import InputError
 from pipelines.publishing.publication import measured
 from pipelines.publishing.record import Record, model_folder, records, write_record
-from pipelines.publishing.trainings import drawn
+from pipelines.publishing.trainings import KEPT, drawn
 
 
 def transfer(
@@ -22,7 +21,7 @@ def transfer(
     command: str,
     commit: str,
     root: Path = ROOT,
-    kept: Path = LOCAL / "published",
+    kept: Path = KEPT,
 ) -> Path:
     """Score the record's models on the tasks of `other`; returns the record that it wrote.
 

@@ -1,12 +1,12 @@
 """Scores of single tasks, of every seed, as the numbers that are published."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from components.artifacts.intervals import half_width
 from components.artifacts.results import ABLATED
+from components.report.estimates import averaged
 from pipelines.publishing.record import Number, Worth
 
 
@@ -21,9 +21,9 @@ def numbers(scores: Mapping[int, pd.DataFrame], first: int | None = None) -> Ite
         own = table[table["set"] == name]
         for shots, step in own[["shots", "step"]].drop_duplicates().itertuples(index=False):
             rows = own[(own["shots"] == shots) & (own["step"] == step)]
-            by_task = rows.pivot(index="task", columns="seed", values="score")[list(scores)].to_numpy()
+            by_task = rows.pivot(index="task", columns="seed", values="score")[list(scores)]
             for tasks in dict.fromkeys([len(by_task), min(first or len(by_task), len(by_task))]):
-                yield Number(protocol, int(shots), int(step), tasks, *_estimate(by_task[:tasks]))
+                yield Number(protocol, int(shots), int(step), tasks, **_estimated(by_task[:tasks]))
 
 
 def worth(scores: Mapping[int, pd.DataFrame], step: int, higher_is_better: bool) -> Iterator[Worth]:
@@ -35,15 +35,15 @@ def worth(scores: Mapping[int, pd.DataFrame], step: int, higher_is_better: bool)
     for name in dict.fromkeys(by_task.columns.get_level_values("set")):
         if name.startswith(ABLATED):
             ahead = sign * (by_task["gate"] - by_task[name])[list(scores)]
-            yield Worth(name.removeprefix(ABLATED), *_estimate(ahead.to_numpy()))
+            yield Worth(name.removeprefix(ABLATED), **_estimated(ahead))
 
 
 def _joined(scores: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table.assign(seed=seed) for seed, table in scores.items()])
 
 
-def _estimate(by_task: np.ndarray) -> tuple[float, float, float | None, list[float]]:
-    """Of scores [tasks, seeds]: their mean, half its interval over tasks and over seeds, the seeds' means."""
-    by_seed: Sequence[float] = by_task.mean(axis=0).tolist()
-    over_seeds = half_width(by_seed) if len(by_seed) > 1 else None
-    return float(by_task.mean()), half_width(by_task.mean(axis=1)), over_seeds, list(by_seed)
+def _estimated(by_task: pd.DataFrame) -> dict[str, Any]:
+    """Of scores [tasks, seeds]: what Number and Worth say of them."""
+    found = averaged(by_task)
+    by_seed = by_task.mean(axis=0, skipna=False).tolist()
+    return {"mean": found.mean, "over_tasks": found.ci95, "over_seeds": found.over_seeds, "by_seed": by_seed}

@@ -13,7 +13,6 @@ import torch
 from components.artifacts.checkpoint import CURVE, Trained, load_trained
 from components.artifacts.results import Result, read_json, read_scores
 from components.config.code import ROOT, git
-from components.config.environment import LOCAL
 from components.config.parsing import to_document
 from components.config.settings import TaskSettings
 from components.kinds.experiment import Experiment
@@ -26,9 +25,8 @@ from metasgd.own_folder import own_folder
 from pipelines.publishing.machine import machine
 from pipelines.publishing.numbers import numbers, worth
 from pipelines.publishing.record import Record, model_folder, withdraw, write_record
-from pipelines.publishing.trainings import drawn, trained
+from pipelines.publishing.trainings import KEPT, drawn, trained
 
-KEPT = LOCAL / "published"
 CODE = ("metasgd", "components", "pipelines", "params.yaml", "requirements.txt")
 
 

@@ -101,21 +101,21 @@ class Record:
         """Names of the folders in models/<experiment>."""
         return [f"{self.algorithm}-seed{seed}" for seed in self.seeds]
 
-    def number(
+    def number(self, shots: int, step: int | None = None) -> Number:
+        """By the published protocol, on all tasks; without a step, after adaptation. Raises InputError."""
+        found = self.find(shots, step)
+        if found is None:
+            raise InputError(f"{self.title}: no {shots}-shot score; expected one of results/")
+        return found
+
+    def find(
         self, shots: int, step: int | None = None, protocol: str = "published", tasks: int | None = None
-    ) -> Number:
-        """Without a step: after adaptation; without tasks: on all of them."""
-        found = [
-            one
-            for one in self.numbers
-            if (one.protocol, one.shots) == (protocol, shots)
-            and one.step == (self.adapted if step is None else step)
-            and tasks in (None, one.tasks)
-        ]
-        if not found:
-            raise InputError(f"{self.experiment} {self.algorithm}: no {protocol} {shots}-shot score; "
-                             "expected one of results/")  # fmt: skip
-        return max(found, key=lambda one: one.tasks)
+    ) -> Number | None:
+        """The same by any protocol, or on the first so many tasks; None where that was not scored."""
+        key = (protocol, shots, self.adapted if step is None else step)
+        found = [one for one in self.numbers if (one.protocol, one.shots, one.step) == key]
+        fitting = [one for one in found if tasks in (None, one.tasks)]
+        return max(fitting, key=lambda one: one.tasks, default=None)
 
 
 def record_path(record: Record, root: Path = ROOT) -> Path:

@@ -41,15 +41,9 @@ def _score_row(record: Record, shots: int, first: int | None, served: bool) -> l
     ]
     cells.append(_over_seeds(after, record))
     if first:
-        few = [
-            one
-            for one in record.numbers
-            if (one.shots, one.step, one.tasks) == (shots, record.adapted, first)
-        ]
-        cells.append(_over_tasks(few[0], record) if few else "")
+        cells.append(_over_tasks(record.find(shots, tasks=first), record))
     if served:
-        own = [one for one in record.numbers if (one.protocol, one.shots) == ("served", shots)]
-        cells.append(_over_tasks(record.number(shots, protocol="served"), record) if own else "")
+        cells.append(_over_tasks(record.find(shots, protocol="served"), record))
     paper = published(record.experiment, record.algorithm, shots)
     return [*cells, paper.text(record.metric) if paper else ""]
 
@@ -139,14 +133,13 @@ def transfer() -> str:
 
 def _transfer_row(record: Record, native: Record | None) -> list[str]:
     shots = record.numbers[0].shots
-    served = [one for one in record.numbers if one.protocol == "served"]
     return [
         record.experiment,
         record.scored_on or "",
         record.algorithm,
         score(record.number(shots, step=0).mean, None, record.metric),
         _over_tasks(record.number(shots), record),
-        _over_tasks(record.number(shots, protocol="served"), record) if served else "",
+        _over_tasks(record.find(shots, protocol="served"), record),
         _over_tasks(native.number(shots), native) if native and native.task_sets == record.task_sets else "",
     ]
 
@@ -212,12 +205,7 @@ def _headline_row(words: str, record: Record, shots: int) -> list[str]:
         f", ± {number(one.over_seeds, record.metric)} over seeds" if one.over_seeds is not None else ""
     )
     measured = f"{_over_tasks(one, record)}{over_seeds}"
-    own = [
-        one
-        for one in record.numbers
-        if (one.protocol, one.shots, one.step) == ("served", shots, record.adapted)
-    ]
-    served = _over_tasks(own[0], record) if own else "the same" if _serves_the_same(record) else ""
+    served = _over_tasks(record.find(shots, protocol="served"), record) or _served_otherwise(record)
     printed = paper.text(record.metric) if paper else ""
     return [words, measured, served, str(len(record.seeds)), printed, _conditions(record)]
 
@@ -228,20 +216,23 @@ def _conditions(record: Record) -> str:
     match network["kind"]:
         case "convnet":
             per_class = f"{queries} quer{'y' if queries == 1 else 'ies'} per class"
-            return f"{network['filters']} filters, {network['normalisation']} batch norm, {per_class}"
+            batch_norm, head = f"{network['normalisation']} batch norm", f"{network['head']} classifier"
+            return f"{network['filters']} filters, {batch_norm}, {head}, {per_class}"
         case "policy":
-            return f"standard deviation above {network['least_std']}"
+            return (
+                f"standard deviation above {network['least_std']}; docs/navigation.md says what else differs"
+            )
         case _:
             return f"{record.train['iterations']:,} iterations, {queries} points score a curve"
 
 
-def _serves_the_same(record: Record) -> bool:
-    """Whether predictions never depend on other queries, in the published protocol either."""
-    return not any(one.protocol == "served" for one in record.numbers)
+def _served_otherwise(record: Record) -> str:
+    """Where predictions never depend on other queries, the published protocol serves, too."""
+    return "" if any(one.protocol == "served" for one in record.numbers) else "the same"
 
 
-def _over_tasks(one: Number, record: Record) -> str:
-    return score(one.mean, one.over_tasks, record.metric)
+def _over_tasks(one: Number | None, record: Record) -> str:
+    return score(one.mean, one.over_tasks, record.metric) if one else ""
 
 
 def _over_seeds(one: Number, record: Record) -> str:

@@ -5,12 +5,15 @@ from functools import cache
 from pathlib import Path
 
 from components.artifacts.episodes import read_episodes
+from components.config.environment import LOCAL
 from components.config.parsing import from_json, to_json
 from components.config.settings import TaskSettings, Training
 from components.kinds.table import KINDS
 from components.preprocess.step import preprocess
 from components.train.identity import code_digest
 from components.train.step import train
+
+KEPT = LOCAL / "published"  # from one command to the next
 
 
 def drawn(tasks: TaskSettings, root: Path, strict: bool = False) -> Path:

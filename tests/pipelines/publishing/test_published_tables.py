@@ -121,11 +121,14 @@ def test_readmes_table_names_what_is_published_only() -> None:
 
 
 def test_readmes_table_says_what_decides_a_score() -> None:
-    network = {"kind": "convnet", "filters": 64, "normalisation": "transductive"}
+    network = {"kind": "convnet", "filters": 64, "normalisation": "transductive", "head": "shared"}
     pictures = replace(RECORD, network=network, tasks={"stored": {"test_queries": 1}})
-    assert tables._conditions(pictures) == "64 filters, transductive batch norm, 1 query per class"
+    assert (
+        tables._conditions(pictures)
+        == "64 filters, transductive batch norm, shared classifier, 1 query per class"
+    )
     policies = replace(RECORD, network={"kind": "policy", "least_std": 0.75})
-    assert tables._conditions(policies) == "standard deviation above 0.75"
+    assert tables._conditions(policies).startswith("standard deviation above 0.75; docs/navigation.md")
 
 
 def test_readmes_table_says_what_a_user_gets(monkeypatch: pytest.MonkeyPatch) -> None:
