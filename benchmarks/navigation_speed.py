@@ -14,7 +14,8 @@ import gymnasium
 import torch
 
 from components.kinds.experiment import load_experiment
-from metasgd.adaptation import Learner, Problem
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.policy_adaptation import Environments, collect, unadapted
 from metasgd.seeds import generator
 from metasgd.tasks.navigation import Navigation
@@ -37,7 +38,7 @@ def batched(tasks: int, trajectories: int) -> float:
     experiment = load_experiment("navigation", path=Path("params.yaml"))
     dynamics = Navigation(experiment.tasks.distribution)
     problem = Problem("control", (dynamics.observations,), dynamics.actions)
-    learner = Learner.build(problem, experiment.network, experiment.algorithms["meta-sgd"])
+    learner = build_learner(problem, experiment.network, experiment.algorithms["meta-sgd"])
     policies = unadapted(learner.initial(generator(1, "theta")), tasks)
     environments = Environments(dynamics, dynamics.sample(tasks, generator(1, "tasks")))
     noise = generator(1, "noise")

@@ -6,7 +6,9 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta
+from metasgd.heads import in_head, layer
+from metasgd.learner import Learner, Meta
+from metasgd.learner_settings import GradientSettings
 from metasgd.seeds import generator
 from metasgd.trees import Parameters, flatten, unflatten
 
@@ -22,9 +24,9 @@ def ablations(learner: Learner, meta: Meta, seed: int) -> dict[str, Meta]:
     head-only, body-only: the step of all other layers, or of the last one
     """
     alpha = meta.alpha
-    if learner.settings.alpha != "per-parameter":
+    settings = learner.settings
+    if not isinstance(settings, GradientSettings) or settings.alpha != "per-parameter":
         return {}
-    head = [name for name in alpha if name.endswith(".weight")][-1].partition(".")[0]
     draw = generator(seed, "shuffled alpha")
     ablated = {
         "start": learner.initial(generator(seed, "theta")).alpha,
@@ -32,18 +34,14 @@ def ablations(learner: Learner, meta: Meta, seed: int) -> dict[str, Meta]:
         "layer-means": _by_layer(alpha, _filled),
         "shuffled": _by_layer(alpha, lambda layer: _shuffled(layer, draw)),
         "unsigned": {name: value.abs() for name, value in alpha.items()},
-        "head-only": _kept(alpha, lambda layer: layer == head),
-        "body-only": _kept(alpha, lambda layer: layer != head),
+        "head-only": _kept(alpha, lambda name: in_head(name, meta.theta)),
+        "body-only": _kept(alpha, lambda name: not in_head(name, meta.theta)),
     }
     return {name: Meta(meta.theta, without) for name, without in ablated.items()}
 
 
-def _layer(name: str) -> str:
-    return name.partition(".")[0]
-
-
 def _by_layer(alpha: Parameters, change: Callable[[Parameters], Parameters]) -> Parameters:
-    layers = [dict(items) for _, items in groupby(alpha.items(), lambda item: _layer(item[0]))]
+    layers = [dict(items) for _, items in groupby(alpha.items(), lambda item: layer(item[0]))]
     return {name: value for layer in layers for name, value in change(layer).items()}
 
 
@@ -62,4 +60,4 @@ def _shuffled(alpha: Mapping[str, Tensor], draw: torch.Generator) -> Parameters:
 
 def _kept(alpha: Parameters, keeps: Callable[[str], bool]) -> Parameters:
     """Zero in the other layers."""
-    return {name: value if keeps(_layer(name)) else torch.zeros_like(value) for name, value in alpha.items()}
+    return {name: value if keeps(name) else torch.zeros_like(value) for name, value in alpha.items()}

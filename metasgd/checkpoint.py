@@ -18,10 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.configuration import NETWORKS, LearnerSettings
+from metasgd.configuration import NETWORKS
 from metasgd.errors import CheckpointError
 from metasgd.files import write_atomically
+from metasgd.learner import Learner, Meta, Problem
+from metasgd.learner_settings import LEARNER_SETTINGS
+from metasgd.learners import build_learner
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "checkpoint.json"
@@ -93,16 +95,23 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         if document["format"] != FORMAT:
             raise CheckpointError(f"{path}: format is {document['format']}; expected {FORMAT}")
         problem = _settings(Problem, document["problem"])
-        # Checkpoints from before layers had starts of their own say nothing of them.
-        learner = _settings(LearnerSettings, {"layers": {}, **document["learner"]})
+        chosen = learner_with_later_keys(document["learner"])
+        learner = _settings(LEARNER_SETTINGS[chosen["kind"]], chosen)
         network = _settings(NETWORKS[document["network"]["kind"]], with_later_keys(document["network"]))
-        return Learner.build(problem, network, learner), document["about"]
+        return build_learner(problem, network, learner), document["about"]
     except OSError as error:
         raise CheckpointError(f"{path}: {_reason(error)}; expected a checkpoint") from None
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: not a checkpoint's description ({error!r})") from None
+
+
+def learner_with_later_keys(learner: Mapping[str, Any]) -> dict[str, Any]:
+    """A learner's settings as they are now, from checkpoints that say less."""
+    if learner.get("kind", "gradient") != "gradient":
+        return dict(learner)
+    return {"kind": "gradient", "layers": {}, "adapts": "all", **learner}
 
 
 def with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:

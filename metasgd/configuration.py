@@ -1,4 +1,4 @@
-"""What can be chosen about tasks, networks, learners and meta-training, as frozen dataclasses.
+"""What can be chosen about tasks, networks and meta-training, as frozen dataclasses.
 
 Plain Python without torch: command lines and pipelines check parameters with these, checkpoints
 store them as JSON and rebuild a learner from them. Values have no defaults here: params.yaml is
@@ -6,7 +6,6 @@ the only place with defaults.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,41 +151,6 @@ NETWORKS: dict[str, type[NetworkSettings]] = {
     "convnet": ConvNetSettings,
     "policy": PolicySettings,
 }
-
-
-@dataclass(frozen=True)
-class LearnerSettings(Settings):
-    """How alpha is shaped, where it starts, and how the meta-gradient treats the inner step.
-
-    alpha: "per-parameter" is Meta-SGD, "scalar" one learned rate for all parameters, "fixed" one
-        constant rate (MAML), "none" no inner step at all.
-    start: alpha starts at one value drawn uniformly from [low, high],
-    layers: or, in the layers named here ("conv0", "classifier"), at one from a range of their own.
-    order: "second" differentiates through the inner gradient; "first" takes it as a constant.
-    steps: inner steps in meta-training; at test any number can be asked for.
-    trained: False leaves theta at its random start: training each task from scratch.
-    """
-
-    alpha: Literal["per-parameter", "scalar", "fixed", "none"]
-    start: tuple[float, float]
-    layers: Mapping[str, tuple[float, float]]
-    order: Literal["second", "first"]
-    steps: int
-    test_steps: int
-    trained: bool
-
-    def check(self) -> None:
-        require_range("start", self.start)
-        for layer, bounds in self.layers.items():
-            require_range(f"layers.{layer}", bounds)
-        own = not self.layers or self.alpha == "per-parameter"
-        require(own, "layers", dict(self.layers), "{}, as only an alpha per parameter has layers")
-        require_counts(self, "steps", "test_steps")
-
-    @property
-    def is_reference(self) -> bool:
-        """References are shown beside the learners, and are never promoted."""
-        return self.alpha == "none" or not self.trained
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
-from metasgd.meta_gradient import MetaGradient, adjoint, mean_over_tasks, meta_gradient
+from metasgd.learner import Learner, Meta
+from metasgd.meta_gradient import MetaGradient, compilable, mean_over_tasks, meta_gradient
 from metasgd.tasks import Batch
 from metasgd.trees import add
 
@@ -49,7 +49,7 @@ def has_compiler() -> bool:
 def eager_gradient(learner: Learner, chunk: int) -> MetaGradient:
     """The meta-gradient as the equation reads. chunk: tasks at once, or 0 for what is fastest."""
     whole = meta_gradient(learner)
-    at_once = chunk == 0 and learner.network.vectorises
+    at_once = chunk == 0 and learner.vectorises
     return whole if at_once else in_pieces(whole, chunk or 1)
 
 
@@ -61,7 +61,7 @@ def compiled_gradient(learner: Learner, chunk: int, threads: int) -> MetaGradien
 
     chunk: tasks at once on each thread, or 0 for what is fastest.
     """
-    whole = partial(torch.compile, adjoint(learner), fullgraph=True, dynamic=False)
+    whole = partial(torch.compile, compilable(learner), fullgraph=True, dynamic=False)
     graphs = {
         "cuda": whole(),
         # All of the graph is C++, during which Python's other threads run.
@@ -72,7 +72,7 @@ def compiled_gradient(learner: Learner, chunk: int, threads: int) -> MetaGradien
         with torch.no_grad():  # which every thread has to say for itself
             return graphs[batch.query_x.device.type](meta, batch)
 
-    return in_pieces(gradient, chunk or (0 if learner.network.vectorises else 1), threads)
+    return in_pieces(gradient, chunk or (0 if learner.vectorises else 1), threads)
 
 
 def _compiled_once(function: MetaGradient) -> MetaGradient:

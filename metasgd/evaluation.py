@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metasgd.adaptation import Learner, Meta
+from metasgd.learner import Learner, Meta
 from metasgd.tasks import Batch
 
 # Tasks that are adapted at once, where the network vectorises. It bounds memory; a fixed number, so
@@ -23,7 +23,7 @@ def score(learner: Learner, meta: Meta, batch: Batch, steps: int) -> Tensor:
         return torch.stack([learner.objective.score(output, task.query_y) for output in outputs])
 
     device = next(iter(meta.theta.values())).device
-    chunk = CHUNK if learner.network.vectorises else 1
+    chunk = CHUNK if learner.vectorises else 1
     chunks = zip(*(torch.split(tensor, chunk) for tensor in batch), strict=True)
     with torch.no_grad():
         return torch.cat([vmap(task_scores)(Batch(*chunk).to(device)).cpu() for chunk in chunks])

@@ -4,9 +4,21 @@ A shared head has one row, "classifier.weight" [features, 1] and "classifier.bia
 every class gets a copy of it, of theta's as of alpha's; what the inner step makes of the copies differs.
 """
 
+from collections.abc import Iterable
+
 from metasgd.trees import Parameters
 
 HEAD = ("classifier.weight", "classifier.bias")
+
+
+def layer(name: str) -> str:
+    """ "conv0" of "conv0.weight"."""
+    return name.partition(".")[0]
+
+
+def in_head(name: str, names: Iterable[str]) -> bool:
+    """Whether a parameter is one of the network's last layer. names: of all its parameters, in its order."""
+    return layer(name) == layer([other for other in names if other.endswith(".weight")][-1])
 
 
 def spread(parameters: Parameters, ways: int) -> Parameters:

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import torch
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings, TrpoSettings
 from metasgd.errors import DivergedError, InputError
+from metasgd.learner import Learner, Meta
 from metasgd.seeds import generator
 from metasgd.trees import copy
 

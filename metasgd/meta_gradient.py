@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.func import grad, grad_and_value, jvp, vjp, vmap
 
-from metasgd.adaptation import Learner, Meta, inner_step
+from metasgd.adaptation import GradientLearner, inner_step
+from metasgd.learner import Learner, Meta
 from metasgd.tasks import Batch, Examples
 from metasgd.trees import Parameters, add, divide, sum_over_tasks
 
@@ -35,7 +36,12 @@ def meta_gradient(learner: Learner) -> MetaGradient:
     return gradient
 
 
-def adjoint(learner: Learner) -> MetaGradient:
+def compilable(learner: Learner) -> MetaGradient:
+    """The same as `meta_gradient`, in the form that is fastest where compiled."""
+    return adjoint(learner) if isinstance(learner, GradientLearner) else meta_gradient(learner)
+
+
+def adjoint(learner: GradientLearner) -> MetaGradient:
     """The same as `meta_gradient`, to be compiled."""
     _load_forward_mode()
 
@@ -66,7 +72,7 @@ def adjoint(learner: Learner) -> MetaGradient:
 
 
 def _query_gradient(
-    learner: Learner, theta: Parameters, batch: Batch, shared: bool
+    learner: GradientLearner, theta: Parameters, batch: Batch, shared: bool
 ) -> tuple[Parameters, Tensor]:
     """Derivatives of every task's query loss by its theta, and the losses [tasks].
 
@@ -94,7 +100,7 @@ def _inner_step_vjp(
 
 
 def _hessian_product(
-    learner: Learner, theta: Parameters, tangent: Parameters, support: Examples, shared: bool
+    learner: GradientLearner, theta: Parameters, tangent: Parameters, support: Examples, shared: bool
 ) -> Parameters:
     """Every task's support Hessian at theta, times its tangent; summed over tasks where theta is shared.
 
@@ -102,7 +108,8 @@ def _hessian_product(
     """
 
     def directional(theta: Parameters, tangent: Parameters, support: Examples) -> Tensor:
-        along: Tensor = jvp(lambda at: learner.support_loss(at, support), (theta,), (tangent,))[1]
+        moved = {name: theta[name] for name in tangent}
+        along: Tensor = jvp(lambda at: learner.loss_of_moved(at, theta, support), (moved,), (tangent,))[1]
         return along
 
     derivatives = vmap(directional, in_dims=(None if shared else 0, 0, 0))

@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
+from metasgd.learner import Learner, Meta
 from metasgd.loop import scheduled
 from metasgd.meta_gradient import MetaGradient
 from metasgd.tasks import Batch

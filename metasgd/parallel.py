@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta
+from metasgd.learner import Learner, Meta
 from metasgd.loop import Resume, TrainingState, pick_device
 from metasgd.meta_gradient import MetaGradient
 from metasgd.resume import from_bytes, to_bytes

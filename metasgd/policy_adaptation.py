@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metasgd.adaptation import Adapted, Learner, Meta
+from metasgd.learner import Adapted, Learner, Meta
 from metasgd.policy_gradient import experience
 from metasgd.rollouts import Dynamics, Tasks, Trajectories, draw_noise, rollout
 from metasgd.tasks import Examples

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from metasgd import gaussian
-from metasgd.adaptation import Adapted, Learner, Meta
 from metasgd.configuration import TrpoSettings
+from metasgd.learner import Adapted, Learner, Meta
 from metasgd.loop import (
     NotFiniteError,
     Outcome,

@@ -11,11 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from metasgd.adaptation import Meta
 from metasgd.checkpoint import pack, unpack
 from metasgd.digests import tensors_digest
 from metasgd.errors import CheckpointError
 from metasgd.files import write_atomically
+from metasgd.learner import Meta
 from metasgd.loop import Point, TrainingState
 
 UNFIT = (LookupError, TypeError, ValueError, RuntimeError)  # raised by contents of another form

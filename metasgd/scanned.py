@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam as adam_
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
 from metasgd.engine import in_pieces
-from metasgd.meta_gradient import adjoint
+from metasgd.learner import Learner, Meta
+from metasgd.meta_gradient import compilable
 from metasgd.networks import Mlp, multiplied_out
 from metasgd.tasks import Batch
 from metasgd.trees import flatten, unflatten
@@ -70,7 +70,7 @@ class Scanned:
         self.learner, self.clip, self.adam = learner, settings.clip, adam
         self.per_call, self.scan = iterations_per_call(settings), find_scan()
         self.gradients = {
-            small: in_pieces(adjoint(_for_small_batches(learner) if small else learner), settings.chunk)
+            small: in_pieces(compilable(_for_small_batches(learner) if small else learner), settings.chunk)
             for small in (True, False)
         }
         self.compiled = torch.compile(

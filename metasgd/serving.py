@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Adapted, Learner, Meta
 from metasgd.errors import InputError
+from metasgd.learner import Adapted, Learner, Meta
 from metasgd.tasks import Examples
 
 

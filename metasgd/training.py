@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import torch
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import TrainingSettings
 from metasgd.engine import compiled_gradient, compiles, eager_gradient
+from metasgd.learner import Learner, Meta
 from metasgd.loop import (
     NotFiniteError,
     Outcome,

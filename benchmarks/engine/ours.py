@@ -5,18 +5,22 @@ from itertools import repeat
 import torch
 
 from benchmarks.engine.workloads import MULTIPLE, Arrays, Workload
-from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.configuration import ConvNetSettings, LearnerSettings, MlpSettings, TrainingSettings
+from metasgd.configuration import ConvNetSettings, MlpSettings, TrainingSettings
+from metasgd.learner import Learner, Meta, Problem
+from metasgd.learner_settings import GradientSettings
+from metasgd.learners import build_learner
 from metasgd.outer_step import build_adam, rates
 from metasgd.tasks import Batch
 from metasgd.training import outer_steps
 
 
 def learner(workload: Workload) -> Learner:
-    settings = LearnerSettings(
+    settings = GradientSettings(
+        kind="gradient",
         alpha="per-parameter",
         start=(0.1, 0.1),
         layers={},
+        adapts="all",
         order="second",
         steps=1,
         test_steps=1,
@@ -24,7 +28,7 @@ def learner(workload: Workload) -> Learner:
     )
     if workload.regression:
         layers = MlpSettings(kind="mlp", hidden=(workload.filters, workload.filters))
-        return Learner.build(Problem("regression", (1,), 1), layers, settings)
+        return build_learner(Problem("regression", (1,), 1), layers, settings)
     network = ConvNetSettings(
         kind="convnet",
         blocks=4,
@@ -35,7 +39,7 @@ def learner(workload: Workload) -> Learner:
         head="per-class",
     )
     shape = (workload.channels, workload.size, workload.size)
-    return Learner.build(Problem("classification", shape, workload.ways), network, settings)
+    return build_learner(Problem("classification", shape, workload.ways), network, settings)
 
 
 def settings(workload: Workload) -> TrainingSettings:

@@ -21,9 +21,15 @@ from components.artifacts.runs import RUN, RunRecord, read_run, write_run
 from components.config.parsing import from_document, to_document
 from components.config.preparation import Preparation
 from components.config.settings import Training
-from metasgd.adaptation import Learner, Meta, Problem
-from metasgd.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint, with_later_keys
+from metasgd.checkpoint import (
+    WEIGHTS,
+    learner_with_later_keys,
+    load_checkpoint,
+    save_checkpoint,
+    with_later_keys,
+)
 from metasgd.errors import InputError
+from metasgd.learner import Learner, Meta, Problem
 from metasgd.loop import Outcome
 from metasgd.own_folder import own_folder, require_whole
 
@@ -160,4 +166,10 @@ def _training(about: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("train"), dict):
         raise InputError(f"{where}: holds no training's parameters; expected an output of the train step")
     train = {RENAMED.get(key, key): value for key, value in found["train"].items()}
-    return {**found, "network": with_later_keys(found.get("network", {})), "train": train}
+    learner, network = found.get("learner", {}), found.get("network", {})
+    return {
+        **found,
+        "learner": learner_with_later_keys(learner),
+        "network": with_later_keys(network),
+        "train": train,
+    }

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from components.config.parsing import from_json, to_document, to_json
 from components.config.settings import TaskSettings
-from metasgd.adaptation import Problem
 from metasgd.checkpoint import read_tensors
 from metasgd.digests import tensors_digest
 from metasgd.errors import InputError
 from metasgd.files import write_atomically
+from metasgd.learner import Problem
 from metasgd.own_folder import require_whole
 
 MANIFEST, TASKS, IMAGES = "manifest.json", "tasks.safetensors", "images.safetensors"

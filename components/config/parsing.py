@@ -40,6 +40,8 @@ def _first_problem(error: pydantic.ValidationError, text: str | bytes) -> str:
     problem = error.errors()[0]
     key = "" if problem["type"] == "json_invalid" else ".".join(_keys(problem["loc"], text))
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "union_tag_not_found":
+        key, message = f"{key}.{problem['ctx']['discriminator'].strip(chr(39))}", "Field required"
     value = problem["input"]
     shown = "" if isinstance(value, Mapping | bytes) else f" (found {value!r})"
     return f"{key or 'document'}: {message}{shown}"

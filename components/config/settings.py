@@ -8,7 +8,8 @@ from pydantic.dataclasses import dataclass
 
 from components.config.parsing import STRICT, to_document
 from components.config.preparation import Preparation
-from metasgd.configuration import LearnerSettings, NetworkSettings, TrainingSettings, TrpoSettings
+from metasgd.configuration import NetworkSettings, TrainingSettings, TrpoSettings
+from metasgd.learner_settings import LearnerSettings
 
 if TYPE_CHECKING:
     from components.datasets.pinned import Pin  # with boto3, which most runs need not import
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 SIZES = ("kind", "shots", "queries")  # of a distribution's tasks, whatever they are drawn from
 Count = Annotated[int, Field(ge=1)]
 TaggedNetwork = Annotated[NetworkSettings, Field(discriminator="kind")]
+TaggedLearner = Annotated[LearnerSettings, Field(discriminator="kind")]
 TaggedTraining = Annotated[TrainingSettings | TrpoSettings, Field(discriminator="optimiser")]
 
 
@@ -102,7 +104,7 @@ class Training:
     algorithm: str
     seed: int
     network: TaggedNetwork
-    learner: LearnerSettings
+    learner: TaggedLearner
     train: TaggedTraining
 
     @property

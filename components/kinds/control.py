@@ -17,8 +17,8 @@ from components.config.parsing import STRICT, from_document, to_json
 from components.config.settings import Count, StoredTasks, TaskSettings, Training
 from components.kinds.kind import THREADS, Hooks
 from components.kinds.stopping import checked
-from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import DynamicsSettings, TrpoSettings
+from metasgd.learner import Learner, Meta, Problem
 from metasgd.loop import Outcome
 from metasgd.policy_adaptation import CHUNK, Environments, Plan, collect, mean_returns, stages, unadapted
 from metasgd.reinforcement import meta_train_policy
@@ -74,6 +74,7 @@ class Control:
     schema: ClassVar[type[TaskSettings]] = ControlTasks
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "rollout"
     networks: ClassVar[tuple[str, ...]] = ("policy",)
+    learners: ClassVar[tuple[str, ...]] = ("gradient",)
     optimiser: ClassVar[Literal["adam", "trpo"]] = "trpo"
 
     @classmethod

@@ -16,10 +16,10 @@ from components.config.bounds import require_bounded, require_seed
 from components.config.document import DEFAULTS, PARAMS_FILE, Document, Override, merge, parse_override, read
 from components.config.names import require_name
 from components.config.parsing import STRICT, from_document
-from components.config.settings import Promotion, TaggedNetwork, TaggedTraining, Training
+from components.config.settings import Promotion, TaggedLearner, TaggedNetwork, TaggedTraining, Training
 from components.kinds.table import KINDS, TaggedTasks
-from metasgd.configuration import LearnerSettings
 from metasgd.errors import InputError
+from metasgd.learners import LEARNERS
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -31,7 +31,7 @@ class Experiment:
     tasks: TaggedTasks
     network: TaggedNetwork
     train: TaggedTraining
-    algorithms: dict[str, LearnerSettings]
+    algorithms: dict[str, TaggedLearner]
     compare: Annotated[list[str], Field(min_length=1)]
     promote: Promotion
 
@@ -122,6 +122,15 @@ def _require_sense(experiment: Experiment, where: str) -> None:
             f"{where}: network.kind is {experiment.network.kind!r}; expected {' or '.join(kind.networks)} "
             f"for tasks of kind {tasks.kind!r}"
         )
+    for algorithm in experiment.compare:
+        learner = experiment.algorithms[algorithm]
+        if learner.kind not in kind.learners:
+            raise InputError(
+                f"{where}: algorithms.{algorithm}.kind is {learner.kind!r}; expected "
+                f"{' or '.join(kind.learners)} for tasks of kind {tasks.kind!r}"
+            )
+        if problem := LEARNERS[learner.kind].problem_with(experiment.network, learner):
+            raise InputError(f"{where}: algorithms.{algorithm}: {problem}")
     shots = tasks.stored.test_shots
     if len(set(shots)) < len(shots):
         raise InputError(f"{where}: tasks.stored.test_shots is {shots}; expected every number once")

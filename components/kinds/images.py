@@ -18,8 +18,9 @@ from components.config.settings import TaskSettings
 from components.config.sources import GENERATED, ImageSource
 from components.kinds.image_classes import few_sets_of_classes, require_enough
 from components.kinds.supervised import Supervised, draw_set
-from metasgd.adaptation import Problem
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
+from metasgd.learner import Problem
+from metasgd.learners import LEARNERS
 from metasgd.tasks import TaskDistribution
 from metasgd.tasks.images import ClassIndex, ImageEpisodes, with_rotations
 
@@ -85,6 +86,7 @@ class Images(Supervised[ImageTasks]):
 
     distributions: Mapping[str, TaskDistribution]
     schema: ClassVar[type[TaskSettings]] = ImageTasks
+    learners: ClassVar[tuple[str, ...]] = tuple(LEARNERS)
 
     @classmethod
     def of(cls, episodes: Episodes) -> Self:

@@ -11,8 +11,8 @@ from torch import Tensor
 from components.artifacts.checkpoint import Trained
 from components.artifacts.episodes import Episodes
 from components.config.settings import TaskSettings, Training
-from metasgd.adaptation import Learner, Meta
 from metasgd.digests import tensors_digest
+from metasgd.learner import Learner, Meta
 from metasgd.loop import Outcome, Resume, Watch
 from metasgd.parallel import ALONE, Workers
 
@@ -36,12 +36,14 @@ class Kind(Protocol):
     """A kind of task; an instance holds the tasks of one episodes folder.
 
     schema: the section `tasks` of an experiment, which draws them.
-    scored_by: the step that scores. networks, optimiser: of `network` and `train`, what fits such tasks.
+    scored_by: the step that scores.
+    networks, learners, optimiser: of `network`, `algorithms` and `train`, what fits such tasks.
     """
 
     schema: ClassVar[type[TaskSettings]]
     scored_by: ClassVar[Literal["evaluate", "rollout"]]
     networks: ClassVar[tuple[str, ...]]
+    learners: ClassVar[tuple[str, ...]]
     optimiser: ClassVar[Literal["adam", "trpo"]]
 
     @property

@@ -12,9 +12,9 @@ from components.artifacts.episodes import SETS, Description, Episodes, write_epi
 from components.config.parsing import STRICT, from_document
 from components.config.settings import TaskSettings
 from components.kinds.supervised import Supervised, draw_set
-from metasgd.adaptation import Problem
 from metasgd.configuration import SinusoidSettings
 from metasgd.evaluation import predictions
+from metasgd.learner import Problem
 from metasgd.tasks import Batch, TaskDistribution
 from metasgd.tasks.sinusoid import Sinusoid as Curves
 

@@ -15,9 +15,9 @@ from components.artifacts.episodes import Episodes
 from components.config.settings import TaskSettings, Training
 from components.kinds.kind import THREADS, Hooks
 from components.kinds.stopping import checked
-from metasgd.adaptation import Learner, Meta
 from metasgd.configuration import NETWORKS, TrainingSettings
 from metasgd.evaluation import score
+from metasgd.learner import Learner, Meta
 from metasgd.loop import Outcome
 from metasgd.seeds import generator
 from metasgd.tasks import Batch, TaskDistribution
@@ -34,6 +34,7 @@ class Supervised(Generic[S]):
     episodes: Episodes
     scored_by: ClassVar[Literal["evaluate", "rollout"]] = "evaluate"
     networks: ClassVar[tuple[str, ...]] = tuple(kind for kind in NETWORKS if kind != "policy")
+    learners: ClassVar[tuple[str, ...]] = ("gradient",)
     optimiser: ClassVar[Literal["adam", "trpo"]] = "adam"
 
     @abstractmethod

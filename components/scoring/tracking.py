@@ -10,7 +10,7 @@ from components.artifacts.results import Result
 from components.config.settings import TaskSettings
 from components.tracking.client import connect
 from components.tracking.runs import TrackedRun, find_run, open_run
-from metasgd.adaptation import Meta
+from metasgd.learner import Meta
 from metasgd.trees import flatten
 
 

@@ -24,8 +24,8 @@ from components.serving.payloads import (
     truths,
 )
 from components.serving.preparation import prepared_picture
-from metasgd.adaptation import Adapted
 from metasgd.errors import InputError
+from metasgd.learner import Adapted
 from metasgd.policy_adaptation import adapt, unadapted
 from metasgd.rollouts import Trajectories
 from metasgd.serving import AdaptedTask

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from metasgd import gaussian
-from metasgd.adaptation import Adapted, Learner, Meta
 from metasgd.configuration import NavigationSettings
+from metasgd.learner import Adapted, Learner, Meta
 from metasgd.navigation_env import Navigation2D
 from metasgd.policy_adaptation import Plan, adapt, unadapted
 from metasgd.rollouts import Policy, Tasks, Trajectories

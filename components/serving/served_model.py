@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from mlflow.exceptions import MlflowException
 from torch import Tensor
 
-from metasgd.adaptation import Adapted
 from metasgd.checkpoint import load_checkpoint
 from metasgd.errors import InputError
+from metasgd.learner import Adapted
 from metasgd.policy_adaptation import adapt, unadapted
 from metasgd.rollouts import Trajectories
 from metasgd.serving import ServedModel

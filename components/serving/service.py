@@ -150,7 +150,7 @@ class Service:
             input_shape=list(learner.problem.input_shape),
             outputs=learner.problem.outputs,
             trained_ways=learner.problem.outputs if classifier else None,
-            any_ways=learner.network.shares_head if classifier else None,
+            any_ways=learner.any_ways if classifier else None,
             steps=learner.settings.test_steps,
         )
 

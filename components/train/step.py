@@ -22,8 +22,9 @@ from components.train.compilation import keep_compiled, say_strategy
 from components.train.identity import identity
 from components.train.launch import launch, processes
 from components.train.watcher import Watcher
-from metasgd.adaptation import Learner
 from metasgd.configuration import TrpoSettings
+from metasgd.learner import Learner
+from metasgd.learners import build_learner
 from metasgd.loop import Outcome, TrainingDivergedError
 from metasgd.own_folder import require_own
 from metasgd.parallel import Workers, joined
@@ -40,7 +41,7 @@ class Job:
     @staticmethod
     def of(training: Training, tasks: Kind) -> "Job":
         problem = tasks.episodes.manifest.problem
-        return Job(training, tasks, Learner.build(problem, training.network, training.learner))
+        return Job(training, tasks, build_learner(problem, training.network, training.learner))
 
     @property
     def name(self) -> str:

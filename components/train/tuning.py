@@ -12,7 +12,8 @@ from components.console.progress import progress
 from components.kinds.kind import Hooks, Kind
 from components.kinds.table import load_tasks
 from components.train.step import Job
-from metasgd.errors import DivergedError
+from metasgd.errors import DivergedError, InputError
+from metasgd.learner_settings import GradientSettings
 
 
 def tune(training: Training, rates: Sequence[float], episodes: Path) -> tuple[dict[float, float], bool]:
@@ -20,13 +21,16 @@ def tune(training: Training, rates: Sequence[float], episodes: Path) -> tuple[di
 
     Also returns whether higher scores are better.
     """
+    learner = training.learner
+    if not isinstance(learner, GradientSettings):
+        raise InputError(f"{training.title}: {learner.kind} has no inner rate; expected kind gradient")
     tasks = load_tasks(episodes)
-    scores = {rate: _score(training, rate, tasks) for rate in rates}
+    scores = {rate: _score(training, learner, rate, tasks) for rate in rates}
     return scores, Job.of(training, tasks).learner.objective.higher_is_better
 
 
-def _score(training: Training, rate: float, tasks: Kind) -> float:
-    training = replace(training, learner=replace(training.learner, start=(rate, rate)))
+def _score(training: Training, learner: GradientSettings, rate: float, tasks: Kind) -> float:
+    training = replace(training, learner=replace(learner, start=(rate, rate)))
     job = Job.of(training, tasks)
     with progress(f"{training.experiment} rate {rate:g}", training.train.iterations) as bar:
         hooks = Hooks(lambda point: bar(point.iteration, point.values))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.engine import has_compiler
+from metasgd.learner import Learner, Meta, Problem
+from metasgd.learners import build_learner
 from metasgd.seeds import generator
 from metasgd.tasks import Batch, Examples
 from tests.metasgd.small import convnet_settings, learner_settings
@@ -19,7 +20,7 @@ def pictures_learner(halving: str, blocks: int = 2) -> tuple[Learner, Batch]:
     """Two classes of small pictures, and three tasks of them."""
     problem = Problem("classification", (1, 6, 6), 2)
     network = convnet_settings(blocks=blocks, halving=halving, normalisation="inductive")
-    learner = Learner.build(problem, network, learner_settings(start=(0.4, 0.4)))
+    learner = build_learner(problem, network, learner_settings(start=(0.4, 0.4)))
     noise = generator(3, "pictures")
     labels = torch.arange(2).repeat_interleave(2).expand(3, -1)
     pictures = [torch.rand((3, 4, 1, 6, 6), generator=noise, dtype=torch.float64) for _ in range(2)]

@@ -6,11 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.configuration import (
     ConvNetSettings,
     EpisodeSettings,
-    LearnerSettings,
     MlpSettings,
     NavigationSettings,
     PolicySettings,
@@ -18,6 +16,9 @@ from metasgd.configuration import (
     TrainingSettings,
     TrpoSettings,
 )
+from metasgd.learner import Learner, Meta, Problem
+from metasgd.learner_settings import GradientSettings
+from metasgd.learners import build_learner
 from metasgd.policy_adaptation import Environments, collect, unadapted
 from metasgd.rollouts import Dynamics, Tasks, Trajectories
 from metasgd.seeds import generator
@@ -29,8 +30,10 @@ LINE = Problem("regression", (1,), 1)
 ALPHAS = ("per-parameter", "scalar", "fixed", "none")
 
 
-def learner_settings(alpha: Any = "per-parameter", **changes: Any) -> LearnerSettings:
+def learner_settings(alpha: Any = "per-parameter", **changes: Any) -> GradientSettings:
     settings: dict[str, Any] = {
+        "kind": "gradient",
+        "adapts": "all",
         "start": (0.01, 0.05),
         "layers": {},
         "order": "second",
@@ -38,12 +41,12 @@ def learner_settings(alpha: Any = "per-parameter", **changes: Any) -> LearnerSet
         "test_steps": 1,
         "trained": True,
     }
-    return LearnerSettings(alpha=alpha, **(settings | changes))
+    return GradientSettings(alpha=alpha, **(settings | changes))
 
 
 def sine_learner(alpha: Any = "per-parameter", hidden: tuple[int, ...] = (8,), **changes: Any) -> Learner:
     """A fully connected learner of curves; hidden=() is the line y = w x + b."""
-    return Learner.build(LINE, MlpSettings("mlp", hidden), learner_settings(alpha, **changes))
+    return build_learner(LINE, MlpSettings("mlp", hidden), learner_settings(alpha, **changes))
 
 
 def convnet_settings(**changes: Any) -> ConvNetSettings:
@@ -124,7 +127,7 @@ def policy_learner(
     """A Gaussian policy from two numbers to two; hidden=() makes its mean linear in them."""
     problem = Problem("control", (2,), 2, discount)
     architecture = PolicySettings("policy", hidden, std, least_std=1e-6)
-    return Learner.build(problem, architecture, learner_settings(alpha, **({"start": (0.1, 0.1)} | changes)))
+    return build_learner(problem, architecture, learner_settings(alpha, **({"start": (0.1, 0.1)} | changes)))
 
 
 def trpo_settings(**changes: Any) -> TrpoSettings:

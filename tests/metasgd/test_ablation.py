@@ -3,7 +3,7 @@
 import torch
 
 from metasgd.ablation import ablations
-from metasgd.adaptation import Meta
+from metasgd.learner import Meta
 from metasgd.seeds import generator
 from tests.metasgd.small import ALPHAS, sine_learner
 

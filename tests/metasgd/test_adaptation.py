@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metasgd.adaptation import Meta, inner_step
+from metasgd.adaptation import inner_step
 from metasgd.errors import InputError
+from metasgd.learner import Meta
 from metasgd.meta_gradient import meta_gradient
 from metasgd.tasks import Batch, Examples
 from metasgd.training import meta_train

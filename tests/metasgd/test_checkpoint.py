@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import save
 
 from metasgd import checkpoint
-from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint, pack, save_checkpoint
 from metasgd.errors import CheckpointError, InputError
 from metasgd.evaluation import score
+from metasgd.learner import Learner, Meta, Problem
+from metasgd.learners import build_learner
 from metasgd.policy_adaptation import Environments, Plan, mean_returns
 from metasgd.seeds import generator
 from tests.metasgd.small import (
@@ -80,7 +81,7 @@ def test_round_trip(tmp_path: Path, alpha: str, order: str) -> None:
 def test_round_trip_of_a_convolutional_network(tmp_path: Path) -> None:
     """Tuples that JSON turns into lists are tuples again: the architecture compares equal."""
     problem = Problem("classification", (3, 8, 8), 5)
-    learner = Learner.build(problem, convnet_settings(extra=4, normalisation="inductive"), learner_settings())
+    learner = build_learner(problem, convnet_settings(extra=4, normalisation="inductive"), learner_settings())
     meta = differing(learner)
     save_checkpoint(tmp_path, learner, meta, {})
     loaded, loaded_meta, _ = load_checkpoint(tmp_path)
@@ -245,7 +246,7 @@ def test_a_description_with_an_unknown_word_is_refused(
     tmp_path: Path, section: str, key: str, value: str
 ) -> None:
     """A checkpoint's JSON is read without pydantic, and still no word is taken for another."""
-    learner = Learner.build(Problem("classification", (1, 8, 8), 2), convnet_settings(), learner_settings())
+    learner = build_learner(Problem("classification", (1, 8, 8), 2), convnet_settings(), learner_settings())
     save_checkpoint(tmp_path, learner, start(learner), {})
     edit(tmp_path, lambda document: document[section].update({key: value}))
     assert value in refused(tmp_path)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metasgd.adaptation import Learner, Problem
 from metasgd.errors import InputError
 from metasgd.heads import gather, spread
+from metasgd.learner import Learner, Problem
+from metasgd.learners import build_learner
 from metasgd.meta_gradient import adjoint, meta_gradient
 from metasgd.seeds import generator
 from metasgd.serving import ServedModel
@@ -19,7 +20,7 @@ from tests.metasgd.small import as_double, convnet_settings, learner_settings, s
 def learner(head: str = "shared", normalisation: str = "inductive", **changes: object) -> Learner:
     network = convnet_settings(head=head, normalisation=normalisation)
     settings = learner_settings(start=(0.4, 0.4), **changes)
-    return Learner.build(Problem("classification", (1, 6, 6), 3), network, settings)
+    return build_learner(Problem("classification", (1, 6, 6), 3), network, settings)
 
 
 def tasks(ways: int = 3, count: int = 2, dtype: torch.dtype = torch.float64) -> Batch:

@@ -48,11 +48,13 @@ def test_every_module_imports_without_the_pipelines_libraries() -> None:
     imports = "\n".join(f"import {name}" for name in MODULES)
     use = """
 import torch
-from metasgd.adaptation import Learner, Problem
-from metasgd.configuration import LearnerSettings, MlpSettings
+from metasgd.learner import Learner, Problem
+from metasgd.learners import build_learner
+from metasgd.configuration import MlpSettings
+from metasgd.learner_settings import GradientSettings
 from metasgd.tasks import Examples
-settings = LearnerSettings("per-parameter", (0.1, 0.1), {}, "second", 1, 1, True)
-learner = Learner.build(Problem("regression", (1,), 1), MlpSettings("mlp", (4,)), settings)
+settings = GradientSettings("gradient", "per-parameter", (0.1, 0.1), {}, "all", "second", 1, 1, True)
+learner = build_learner(Problem("regression", (1,), 1), MlpSettings("mlp", (4,)), settings)
 meta = learner.initial(torch.Generator().manual_seed(1))
 print(len(learner.adapt(meta, Examples(torch.ones(2, 1), torch.ones(2, 1))).theta))
 """

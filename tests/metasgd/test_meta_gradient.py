@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from metasgd.adaptation import Learner, Meta
+from metasgd.learner import Learner, Meta
 from metasgd.meta_gradient import MetaGradient, adjoint, meta_gradient
 from metasgd.tasks import Batch, Examples
 from tests.metasgd.oracle import HALVINGS, by_autograd, close, pictures_learner

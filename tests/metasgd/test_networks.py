@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Problem
 from metasgd.configuration import ConvNetSettings, MlpSettings, PolicySettings
+from metasgd.convnet import _max_pool, _patches
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.meta_gradient import meta_gradient
-from metasgd.networks import Network, _max_pool, _patches, build
+from metasgd.networks import Network, build
 from metasgd.seeds import generator
 from metasgd.tasks import Batch
 from metasgd.trees import Parameters
@@ -230,7 +232,7 @@ def test_sine_network_has_the_papers_size() -> None:
 def test_meta_gradient_of_blank_pictures_is_finite(halving: str, normalisation: str) -> None:
     """A channel without variance, as blank pictures give, breaks no derivative, first or second."""
     network = convnet_settings(halving=halving, normalisation=normalisation)
-    learner = Learner.build(Problem("classification", (1, 8, 8), 2), network, learner_settings())
+    learner = build_learner(Problem("classification", (1, 8, 8), 2), network, learner_settings())
     blank, labels = torch.zeros(2, 2, 1, 8, 8), torch.tensor([[0, 1], [0, 1]])
     gradients, loss = meta_gradient(learner)(start(learner), Batch(blank, labels, blank, labels))
     assert loss.isfinite()

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from metasgd.adaptation import Meta
+from metasgd.learner import Meta
 from metasgd.loop import scheduled
 from metasgd.training import meta_train
 from tests.metasgd.small import sine_learner, sinusoid, start, training_settings, trpo_settings

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metasgd import policy_adaptation
-from metasgd.adaptation import Adapted, Learner, Meta
+from metasgd.learner import Adapted, Learner, Meta
 from metasgd.policy_adaptation import (
     Environments,
     Plan,

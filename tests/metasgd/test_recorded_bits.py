@@ -22,8 +22,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load, save_file
 
-from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import pack
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.loop import Outcome
 from metasgd.reinforcement import meta_train_policy
 from metasgd.seeds import generator
@@ -52,7 +53,7 @@ def images() -> Outcome:
     pictures = torch.randint(256, (24, 1, 8, 8), generator=generator(1, "pictures"), dtype=torch.uint8)
     episodes = ImageEpisodes(episode_settings(3, 1, 1), pictures, ClassIndex.of(torch.full((6,), 4)))
     problem = Problem("classification", (1, 8, 8), 3)
-    learner = Learner.build(problem, convnet_settings(), learner_settings(start=(0.1, 0.1)))
+    learner = build_learner(problem, convnet_settings(), learner_settings(start=(0.1, 0.1)))
     return meta_train(learner, episodes, lambda meta: 0.0, training_settings(), seed=1)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.errors import InputError
+from metasgd.learner import Learner, Meta
 from metasgd.loop import Outcome, Point, TrainingDivergedError, scheduled
 from metasgd.policy_adaptation import Environments, Plan, mean_returns
 from metasgd.reinforcement import meta_train_policy

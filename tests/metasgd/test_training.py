@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from metasgd.adaptation import Learner, Meta
 from metasgd.engine import compiles, has_compiler
 from metasgd.errors import CheckpointError, InputError
 from metasgd.evaluation import score
+from metasgd.learner import Learner, Meta
 from metasgd.loop import Outcome, Point, TrainingDivergedError, pick_device
 from metasgd.resume import ResumeFile
 from metasgd.seeds import generator

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metasgd import gaussian
-from metasgd.adaptation import Learner
+from metasgd.learner import Learner
 from metasgd.policy_adaptation import Environments, adapt, collect, evidence, unadapted
 from metasgd.policy_gradient import experience, policy_gradient_loss
 from metasgd.reinforcement import AdaptedPolicies, _fisher, outer_step
@@ -98,7 +98,7 @@ def adapted_by_hand(
     found = []
     for task in range(3):
         adapted = theta
-        for support in situation.supports if learner.adapts else []:
+        for support in situation.supports if learner.takes_steps else []:
             x, y = evidence(learner, Trajectories(*(part[task : task + 1] for part in support)))
             actions, advantages, weights, returns = (part[0, :trajectories] for part in y)
             y = type(y)(actions, advantages, weights / weights.sum(), returns)

@@ -97,10 +97,15 @@ def test_overrides_reach_every_kind_of_value() -> None:
 
 def test_an_algorithm_of_ones_own() -> None:
     """Only the algorithms may gain names; one that is given in full can be compared."""
-    own = "{alpha: scalar, start: [1, 1], layers: {}, order: first, steps: 2, test_steps: 2, trained: true}"
+    own = (
+        "{kind: gradient, alpha: scalar, start: [1, 1], layers: {}, adapts: all, order: first, steps: 2, "
+        "test_steps: 2, trained: true}"
+    )
     experiment = load(f"algorithms.mine={own}", "compare=[mine]")
     assert [training.learner.order for training in experiment.trainings([1])] == ["first"]
-    assert "algorithms.half.start: Field required" in refused("algorithms.half.alpha=scalar")
+    assert "algorithms.half.kind: Field required" in refused("algorithms.half.alpha=scalar")
+    half = "algorithms.half={kind: gradient, alpha: scalar}"
+    assert "algorithms.half.start: Field required" in refused(half)
 
 
 def test_trainings_are_ordered() -> None:

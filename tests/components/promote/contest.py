@@ -23,8 +23,9 @@ from components.evaluate.step import evaluate
 from components.promote.step import promote
 from components.tracking.registry import champion
 from components.tracking.runs import open_run
-from metasgd.adaptation import Learner, Meta
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.learner import Meta
+from metasgd.learners import build_learner
 from metasgd.own_folder import own_folder
 from metasgd.seeds import generator
 from tests.components.lane import Lane
@@ -58,7 +59,7 @@ class Contest:
         trained = load_checkpoint(self.gate.lane.checkpoint())
         training: Training = self.gate.lane.training(algorithm, seed)
         training = replace(training, experiment=self.name, learner=replace(training.learner, **learner))  # type: ignore[arg-type]
-        network = Learner.build(trained[0].problem, training.network, training.learner)
+        network = build_learner(trained[0].problem, training.network, training.learner)
         start = network.initial(generator(1, "theta"))
         theta = {name: torch.zeros_like(value) for name, value in start.theta.items()}
         theta["linear1.bias"] += offset

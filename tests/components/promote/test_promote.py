@@ -17,9 +17,10 @@ from components.preprocess.step import preprocess
 from components.promote.registration import register
 from components.tracking.registry import Move, move_champion, moves
 from components.tracking.runs import open_run
-from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import InputError
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.own_folder import MARK
 from metasgd.seeds import generator
 from tests.components.lane import artifacts, experiment, read
@@ -202,7 +203,7 @@ def test_gate_scores_decide_their_threads_themselves(gate: Gate) -> None:
 def test_a_champion_of_another_problem_is_refused(contest: Contest) -> None:
     """One line names both problems, before anything is compared or moved."""
     training = contest.gate.lane.training()
-    other = Learner.build(Problem("regression", (2,), 1), training.network, training.learner)
+    other = build_learner(Problem("regression", (2,), 1), training.network, training.learner)
     place = contest.folder / "plane"
     checkpoint = contest.contender(GOOD, seed=1)
     about = load_checkpoint(checkpoint)[2]

@@ -23,9 +23,10 @@ from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
 from components.train.step import train
 from metasgd.ablation import ablations
-from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
 from metasgd.errors import DivergedError, InputError
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.own_folder import MARK
 from metasgd.seeds import generator
 from metasgd.tasks import Examples
@@ -243,7 +244,7 @@ def test_a_checkpoint_of_another_problem_is_refused(
     shutil.copytree(lane.results, tmp_path / "results")
     before = sorted(path.name for path in (tmp_path / "results").rglob("*"))
     training = lane.training()
-    learner = Learner.build(Problem("regression", (2,), 1), training.network, training.learner)
+    learner = build_learner(Problem("regression", (2,), 1), training.network, training.learner)
     save_checkpoint(tmp_path / "plane", learner, learner.initial(generator(1, "theta")), about={})
     with pytest.raises(InputError, match=r"input_shape=\(2,\).*expected .*input_shape=\(1,\)") as caught:
         evaluate([lane.checkpoint(), tmp_path / "plane"], lane.episodes, tmp_path / "results")

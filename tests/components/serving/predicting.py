@@ -12,8 +12,9 @@ from PIL import Image
 from components.config.parsing import to_document
 from components.kinds.experiment import load_experiment
 from components.serving.predict import main
-from metasgd.adaptation import Learner, Meta, Problem
 from metasgd.checkpoint import save_checkpoint
+from metasgd.learner import Learner, Meta, Problem
+from metasgd.learners import build_learner
 from metasgd.seeds import generator
 from metasgd.serving import ServedModel
 from tests.components.lane import PARAMS
@@ -48,7 +49,7 @@ def save(folder: Path, learner: Learner, experiment: str, *overrides: str) -> tu
 def classifier(folder: Path, head: str = "shared", ways: int = 4) -> ServedModel:
     """Of small pictures, dark on light as glyphs are."""
     problem = Problem("classification", (1, SIDE, SIDE), ways)
-    learner = Learner.build(problem, convnet_settings(head=head), learner_settings(start=(2.0, 2.0)))
+    learner = build_learner(problem, convnet_settings(head=head), learner_settings(start=(2.0, 2.0)))
     return ServedModel(*save(folder, learner, "glyphs-5way-1shot", f"tasks.source.size={SIDE}"))
 
 

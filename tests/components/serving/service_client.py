@@ -25,8 +25,9 @@ from components.kinds.experiment import load_experiment
 from components.serving.bodies import Limits
 from components.serving.models import OpenModel
 from components.serving.service import create_app
-from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import save_checkpoint
+from metasgd.learner import Learner, Problem
+from metasgd.learners import build_learner
 from metasgd.seeds import generator
 from metasgd.serving import ServedModel
 from tests.components.lane import PARAMS
@@ -53,7 +54,7 @@ def pictures_model(head: str = "per-class", **changes: Any) -> OpenModel:
     """Of three classes."""
     problem = Problem("classification", (1, SIDE, SIDE), 3)
     settings = learner_settings(**({"start": (0.5, 0.5)} | changes))
-    return opened(Learner.build(problem, convnet_settings(head=head), settings), "glyphs-5way-1shot")
+    return opened(build_learner(problem, convnet_settings(head=head), settings), "glyphs-5way-1shot")
 
 
 def served_checkpoint(folder: Path, preparation: Preparation | None = None) -> Path:

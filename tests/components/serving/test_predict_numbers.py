@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from components.serving.predictions import stage_names
-from metasgd.adaptation import Learner, Problem
 from metasgd.configuration import MlpSettings
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.policy_adaptation import Environments, Plan, stages
 from metasgd.seeds import generator
 from metasgd.tasks import Examples
@@ -54,7 +55,7 @@ def test_the_only_point(tmp_path: Path) -> None:
 def test_several_inputs_and_outputs_are_numbered(tmp_path: Path) -> None:
     """They make no curve, so there is no figure."""
     problem = Problem("regression", (2,), 2)
-    learner = Learner.build(problem, MlpSettings("mlp", (8,)), learner_settings())
+    learner = build_learner(problem, MlpSettings("mlp", (8,)), learner_settings())
     save(tmp_path / "model", learner, "sinusoid-5shot")
     support = write(tmp_path / "s.csv", "x0,x1,y0,y1\n1,2,3,4\n")
     queries = write(tmp_path / "q.csv", "x0,x1\n5,6\n7,8\n")
@@ -102,7 +103,7 @@ def test_a_seed_draws_the_goal(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_several_steps_are_named(tmp_path: Path) -> None:
     """Where the learner is tested after more than one."""
     learner = sine_learner()
-    served = Learner.build(learner.problem, learner.architecture, replace(learner.settings, test_steps=3))
+    served = build_learner(learner.problem, learner.architecture, replace(learner.settings, test_steps=3))
     save(tmp_path / "model", served, "sinusoid-5shot")
     support = write(tmp_path / "s.csv", "x,y\n1,2\n")
     output = predict(tmp_path, "--support", support, "--queries", write(tmp_path / "q.csv", "x\n1\n"))

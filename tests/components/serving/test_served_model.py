@@ -14,8 +14,9 @@ from mlflow.exceptions import MlflowException
 from components.kinds.sinusoid import Sinusoid
 from components.kinds.table import load_tasks
 from components.serving.served_model import AdaptingModel
-from metasgd.adaptation import Learner, Problem
 from metasgd.checkpoint import load_checkpoint, save_checkpoint
+from metasgd.learner import Problem
+from metasgd.learners import build_learner
 from metasgd.seeds import generator
 from metasgd.tasks import Examples
 from tests.components.promote.contest import CHECKOUT, Gate
@@ -120,7 +121,7 @@ def test_the_model_describes_itself(gate: Gate) -> None:
 def test_a_model_of_pictures_gives_class_numbers(tmp_path: Path) -> None:
     """Classification answers int64 classes, the likeliest of each picture."""
     problem = Problem("classification", (1, 8, 8), 3)
-    learner = Learner.build(problem, convnet_settings(), learner_settings(start=(0.5, 0.5), test_steps=3))
+    learner = build_learner(problem, convnet_settings(), learner_settings(start=(0.5, 0.5), test_steps=3))
     meta = learner.initial(generator(1, "theta"))
     save_checkpoint(tmp_path, learner, meta, {})
     x = torch.rand((3, 1, 8, 8), generator=generator(2, "pictures"))
@@ -139,7 +140,7 @@ def test_the_served_model_takes_the_learners_own_steps(gate: Gate, tmp_path: Pat
     """A learner that is tested after three steps serves what three steps give, and one step does not."""
     training = gate.lane.training()
     problem = load_checkpoint(gate.lane.checkpoint())[0].problem
-    learner = Learner.build(problem, training.network, replace(training.learner, test_steps=3))
+    learner = build_learner(problem, training.network, replace(training.learner, test_steps=3))
     meta = learner.initial(generator(1, "theta"))
     save_checkpoint(tmp_path, learner, meta, {})
     task = served_task(gate)
@@ -154,7 +155,7 @@ def test_the_served_model_takes_the_learners_own_steps(gate: Gate, tmp_path: Pat
 def classifier(folder: Path, head: str = "per-class") -> AdaptingModel:
     """Of three classes of small pictures, normalised by the query batch in training."""
     problem = Problem("classification", (1, 8, 8), 3)
-    learner = Learner.build(problem, convnet_settings(head=head), learner_settings(start=(0.5, 0.5)))
+    learner = build_learner(problem, convnet_settings(head=head), learner_settings(start=(0.5, 0.5)))
     save_checkpoint(folder, learner, learner.initial(generator(1, "theta")), {})
     return AdaptingModel(folder)
 

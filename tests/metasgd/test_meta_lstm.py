@@ -1,0 +1,163 @@
+"""The LSTM that makes inner steps: by hand, and where its gates are fixed."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import grad
+
+from metasgd.configuration import MlpSettings
+from metasgd.learner import Meta
+from metasgd.learner_settings import MetaLstmSettings
+from metasgd.learners import build_learner
+from metasgd.meta_gradient import compilable, meta_gradient
+from metasgd.meta_lstm import Cell, MetaLstmLearner, preprocessed, step
+from metasgd.training import meta_train
+from tests.metasgd.small import LINE, as_double, curves, double, same, sinusoid, start, training_settings
+
+
+def lstm_learner(hidden: int = 3, steps: int = 2, layers: tuple[int, ...] = (4,)) -> MetaLstmLearner:
+    settings = MetaLstmSettings("meta-lstm", hidden, steps, steps)
+    learner = build_learner(LINE, MlpSettings("mlp", layers), settings)
+    assert isinstance(learner, MetaLstmLearner)
+    return learner
+
+
+def fixed_gates(meta: Meta, take: float) -> Meta:
+    """Forget nothing; take this share of the gradient, whatever is seen."""
+    theta = dict(meta.theta)
+    for name in ("forget", "take"):
+        theta[f"{name}.weight"] = torch.zeros_like(theta[f"{name}.weight"])
+    theta["forget.bias"] = torch.full_like(theta["forget.bias"], 50.0)
+    theta["take.bias"] = torch.full_like(theta["take.bias"], math.log(take / (1 - take)))
+    return Meta(theta, {})
+
+
+def test_with_fixed_gates_it_is_gradient_descent() -> None:
+    learner, batch = lstm_learner(steps=3), double(curves(1))
+    task = batch.support._replace(x=batch.support_x[0], y=batch.support_y[0])
+    meta = fixed_gates(as_double(start(learner)), take=0.05)
+    theta = {name: value for name, value in meta.theta.items() if name.startswith("linear")}
+    for _ in range(3):
+        slopes = grad(learner.support_loss)(theta, task)
+        theta = {name: value - 0.05 * slopes[name] for name, value in theta.items()}
+    adapted = learner.adapt(meta, task, steps=3)
+    for name, value in theta.items():
+        torch.testing.assert_close(adapted.theta[name], value)
+
+
+def test_preprocessing_by_hand() -> None:
+    """Large numbers: log of the size by p = 10, and the sign. Small ones: -1, and the number times e^10."""
+    found = preprocessed(torch.tensor([math.e**2, -1.0, 0.0, 1e-5], dtype=torch.float64))
+    expected = [[0.2, 1.0], [0.0, -1.0], [-1.0, 0.0], [-1.0, 1e-5 * math.exp(10)]]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_step_by_hand() -> None:
+    """One parameter, and an LSTM whose weights are all 0: its state stays 0, and the gates see theta."""
+
+    def one(value: float) -> Tensor:
+        return torch.tensor([value], dtype=torch.float64)
+
+    def nothing(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float64)
+
+    rule = {
+        "lstm.input": nothing(4, 4),
+        "lstm.hidden": nothing(1, 4),
+        "lstm.bias": nothing(4),
+        "forget.weight": torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64),  # of hidden, theta, gate before
+        "forget.bias": one(0.5),
+        "take.weight": torch.tensor([0.0, -1.0, 4.0], dtype=torch.float64),
+        "take.bias": one(0.0),
+    }
+    cell = Cell(one(2.0), one(0.25), one(0.5), nothing(1, 1), nothing(1, 1))
+    found = step(rule, cell, gradients=one(3.0), loss=one(1.0)[0])
+    forget, take = 1 / (1 + math.exp(-(2.0 + 0.5 + 0.5))), 1 / (1 + math.exp(-(-2.0 + 2.0)))
+    assert float(found.forget) == pytest.approx(forget)
+    assert float(found.take) == pytest.approx(take)
+    assert float(found.theta) == pytest.approx(forget * 2.0 - take * 3.0)
+
+
+def test_the_lstm_remembers_by_hand() -> None:
+    """Gates of 1/2 and a candidate of tanh 1: memory 1/2 tanh 1, then half of that and as much again."""
+    zeros = torch.zeros(1, 1)
+    rule = {
+        "lstm.input": torch.zeros(4, 4),
+        "lstm.hidden": torch.zeros(1, 4),
+        "lstm.bias": torch.tensor([0.0, 0.0, 0.0, 1.0]),
+        "forget.weight": torch.zeros(3),
+        "forget.bias": torch.zeros(1),
+        "take.weight": torch.zeros(3),
+        "take.bias": torch.zeros(1),
+    }
+    number = torch.ones(1)
+    first = step(rule, Cell(number, number, number, zeros, zeros), number, number[0])
+    second = step(rule, first, number, number[0])
+    assert float(first.memory) == pytest.approx(math.tanh(1) / 2)
+    assert float(second.memory) == pytest.approx(math.tanh(1) * 3 / 4)
+    assert float(second.hidden) == pytest.approx(math.tanh(float(second.memory)) / 2)
+
+
+def test_it_starts_where_it_stays() -> None:
+    """Gates near 1 and 0: before meta-training, a step changes theta little."""
+    learner, batch = lstm_learner(hidden=20, steps=1), curves(1)
+    task = batch.support._replace(x=batch.support_x[0], y=batch.support_y[0])
+    meta = start(learner)
+    adapted = learner.adapt(meta, task)
+    rule = set(meta.theta) - set(adapted.theta)
+    assert {name.partition(".")[0] for name in rule} == {"lstm", "forget", "take"}
+    for name, value in adapted.theta.items():
+        before = meta.theta[name]
+        slopes = grad(learner.support_loss)({key: meta.theta[key] for key in adapted.theta}, task)[name]
+        most = (1 - 1 / (1 + math.exp(-3.9))) * before.abs() + slopes.abs() / (1 + math.exp(3.9))
+        assert ((value - before).abs() <= most + 1e-6).all()
+
+
+def test_the_meta_gradient_takes_inner_gradients_as_constants() -> None:
+    """Against finite differences of a loss whose inner gradients and losses are those of the first theta."""
+    learner, batch = lstm_learner(steps=1), double(curves(2))
+    meta = as_double(start(learner))
+    gradients, _ = meta_gradient(learner)(meta, batch)
+
+    def loss(rule_value: Tensor, name: str) -> float:
+        # The rule alone is moved, on which no inner gradient of the first step depends.
+        changed = Meta({**meta.theta, name: rule_value}, {})
+        return float(meta_gradient(learner)(changed, batch)[1])
+
+    for name in ("lstm.input", "lstm.bias", "forget.weight", "forget.bias", "take.weight", "take.bias"):
+        value, size = meta.theta[name], 1e-5
+        position = (0,) * value.ndim
+        up, down = value.clone(), value.clone()
+        up[position] += size
+        down[position] -= size
+        slope = (loss(up, name) - loss(down, name)) / (2 * size)
+        assert float(gradients.theta[name][position]) == pytest.approx(slope, rel=1e-3, abs=1e-8)
+
+
+def test_training_learns_and_repeats_bit_for_bit() -> None:
+    learner = lstm_learner(hidden=5, steps=3, layers=(8,))
+    settings = training_settings(iterations=60, validate_every=30, rate=0.01, clip=0.25)
+
+    def trained() -> Any:
+        return meta_train(learner, sinusoid(), lambda meta: 0.0, settings, seed=1)
+
+    outcome = trained()
+    losses = [point.values["train_loss"] for point in outcome.curve]
+    assert sum(losses[-10:]) < sum(losses[:10])
+    assert same(outcome.meta, trained().meta)
+
+
+def test_compiled_is_the_same_to_rounding() -> None:
+    learner, batch = lstm_learner(), curves(2)
+    meta = start(learner)
+    expected, loss = meta_gradient(learner)(meta, batch)
+    torch.compiler.reset()
+    compiled = torch.compile(compilable(learner), fullgraph=True, dynamic=False)
+    with torch.no_grad():
+        found, found_loss = compiled(meta, batch)
+    torch.testing.assert_close(found_loss, loss)
+    for name, value in expected.theta.items():
+        torch.testing.assert_close(found.theta[name], value, rtol=1e-4, atol=1e-6)
