@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -19,7 +19,8 @@ from components.config.sources import GENERATED, ImageSource
 from components.kinds.image_classes import few_sets_of_classes, require_enough
 from components.kinds.supervised import Supervised, draw_set
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
-from metasgd.learner import Problem
+from metasgd.learner import Learner, Problem
+from metasgd.learner_settings import PrototypeSettings
 from metasgd.learners import LEARNERS
 from metasgd.tasks import TaskDistribution
 from metasgd.tasks.images import ClassIndex, ImageEpisodes, with_rotations
@@ -84,7 +85,7 @@ class ImageTasks(TaskSettings):
 class Images(Supervised[ImageTasks]):
     """Implements `components.kinds.kind.Kind`. distributions: p(T) per set."""
 
-    distributions: Mapping[str, TaskDistribution]
+    distributions: Mapping[str, ImageEpisodes]
     schema: ClassVar[type[TaskSettings]] = ImageTasks
     learners: ClassVar[tuple[str, ...]] = tuple(LEARNERS)
 
@@ -96,12 +97,21 @@ class Images(Supervised[ImageTasks]):
     def distribution(self, name: str) -> TaskDistribution:
         return self.distributions[name]
 
+    def in_training(self, learner: Learner) -> tuple[Learner, TaskDistribution]:
+        """Prototypes may be trained on tasks of more classes than they are for."""
+        settings, tasks = learner.settings, self.distributions["train"]
+        ways = settings.ways if isinstance(settings, PrototypeSettings) else 0
+        if not ways:
+            return learner, tasks
+        wider = replace(learner, problem=replace(learner.problem, outputs=ways))
+        return wider, replace(tasks, settings=replace(tasks.settings, ways=ways))
+
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:
         sheet = self.episodes.folder / SHEET
         return [Path(shutil.copy(sheet, folder / "figures" / SHEET))] if sheet.exists() else []
 
 
-def split_distributions(tasks: ImageTasks, stored: Mapping[str, Tensor]) -> dict[str, TaskDistribution]:
+def split_distributions(tasks: ImageTasks, stored: Mapping[str, Tensor]) -> dict[str, ImageEpisodes]:
     """p(T) for each set of classes; validation and gate tasks share the validation classes.
 
     stored: as `components.artifacts.episodes.Episodes.images`. A final training has no validation classes:

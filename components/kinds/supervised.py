@@ -46,13 +46,17 @@ class Supervised(Generic[S]):
         queries = self.parameters.stored.test_queries
         return self.distribution(name).stored_batch(self.episodes.stored[name], shots, queries)
 
+    def in_training(self, learner: Learner) -> tuple[Learner, TaskDistribution]:
+        """What is trained, and on which tasks; (theta, alpha) are the learner's own."""
+        return learner, self.distribution("train")
+
     def fit(self, learner: Learner, training: Training, hooks: Hooks) -> Outcome:
         assert isinstance(training.train, TrainingSettings)  # noqa: S101  # by `optimiser`
         # Validation is the leader's alone.
         validate = self.validation_score(learner) if hooks.workers.leads else lambda meta: 0.0
-        tasks = checked(self.distribution("train"), hooks.check)
+        trained, distribution = self.in_training(learner)
         return meta_train(
-            learner, tasks, validate, training.train, training.seed,
+            trained, checked(distribution, hooks.check), validate, training.train, training.seed,
             watch=hooks.watch, resume=hooks.resume, workers=hooks.workers,
         )  # fmt: skip
 

@@ -20,13 +20,12 @@ from metasgd.meta_gradient import compilable, meta_gradient
 from metasgd.seeds import generator
 from metasgd.serving import ServedModel
 from metasgd.tasks import Batch, Examples
-from metasgd.tasks.images import ClassIndex, ImageEpisodes
 from metasgd.training import meta_train
+from tests.metasgd.pictures import episodes, one, tasks
 from tests.metasgd.small import (
     as_double,
     convnet_settings,
     double,
-    episode_settings,
     same,
     start,
     training_settings,
@@ -46,27 +45,6 @@ def comparing(name: str, ways: int = 3, **network: Any) -> ComparingLearner:
     learner = build_learner(problem, convnet_settings(**network), SETTINGS[name])
     assert isinstance(learner, ComparingLearner)
     return learner
-
-
-def pictures() -> Tensor:
-    """Twelve classes of six pictures; a class's pictures are alike."""
-    draw = generator(3, "pictures")
-    classes = torch.randint(0, 200, (12, 1, 1, 6, 6), generator=draw)
-    noise = torch.randint(0, 55, (12, 6, 1, 6, 6), generator=draw)
-    return (classes + noise).to(torch.uint8).flatten(0, 1)
-
-
-def episodes(ways: int = 3, shots: int = 2, queries: int = 2) -> ImageEpisodes:
-    index = ClassIndex.of(torch.full((12,), 6))
-    return ImageEpisodes(episode_settings(ways, shots, queries), pictures(), index)
-
-
-def tasks(count: int, seed: int = 1, **sizes: int) -> Batch:
-    return episodes(**sizes).sample(count, generator(seed, "tasks"))
-
-
-def one(batch: Batch) -> Batch:
-    return Batch(*(part[0] for part in batch))
 
 
 def features(rows: list[list[float]]) -> Tensor:

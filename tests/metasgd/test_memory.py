@@ -18,8 +18,8 @@ from metasgd.meta_gradient import compilable, meta_gradient
 from metasgd.serving import ServedModel
 from metasgd.tasks import Batch, Examples
 from metasgd.training import meta_train
+from tests.metasgd.pictures import episodes, one, tasks
 from tests.metasgd.small import as_double, convnet_settings, double, same, start, training_settings
-from tests.metasgd.test_comparison import episodes, one, tasks
 
 SETTINGS = MemorySettings("memory", side=3, controller=8, slots=6, width=2, heads=1, decay=0.5)
 
