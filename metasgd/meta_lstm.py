@@ -31,7 +31,7 @@ class Cell(NamedTuple):
     """The state of each of `numbers` parameters.
 
     theta: [numbers]. forget, take: [numbers], the gates as they were in the last step.
-    hidden, memory: [numbers, hidden], of the LSTM.
+    hidden, memory: [hidden, numbers], of the LSTM.
     """
 
     theta: Tensor
@@ -50,6 +50,11 @@ class MetaLstmLearner(SteppingLearner):
 
     settings: MetaLstmSettings
 
+    @property
+    def vectorises(self) -> bool:
+        """The LSTM's states, of every parameter and step, fill the memory with those of few tasks."""
+        return False
+
     def initial(self, generator: torch.Generator) -> Meta:
         """Gates start at f near 1 and i near 0: theta stays where it is."""
         hidden = self.settings.hidden
@@ -59,8 +64,8 @@ class MetaLstmLearner(SteppingLearner):
 
         theta = self.network.initial(generator)
         rule = {
-            "lstm.input": uniform(-0.01, 0.01, SIGNALS, 4 * hidden),
-            "lstm.hidden": uniform(-0.01, 0.01, hidden, 4 * hidden),
+            "lstm.input": uniform(-0.01, 0.01, 4 * hidden, SIGNALS),
+            "lstm.hidden": uniform(-0.01, 0.01, 4 * hidden, hidden),
             "lstm.bias": torch.zeros(4 * hidden),
             "forget.weight": uniform(-0.01, 0.01, hidden + 2),
             "forget.bias": uniform(4.0, 5.0, 1),
@@ -88,30 +93,32 @@ def _parts(theta: Parameters) -> tuple[Parameters, Parameters]:
 
 def _fresh(theta: Tensor, hidden: int) -> Cell:
     nothing = torch.zeros_like(theta)
-    wide = nothing.unsqueeze(-1).expand(-1, hidden)
+    wide = nothing.expand(hidden, -1)
     return Cell(theta, nothing, nothing, wide, wide)
 
 
 def step(rule: Parameters, cell: Cell, gradients: Tensor, loss: Tensor) -> Cell:
     """One inner step (equations 2 to 4). gradients: [numbers]; loss: 0-dimensional."""
-    of_loss = preprocessed(loss).expand(len(gradients), -1)
-    signals = torch.cat([preprocessed(gradients), of_loss], dim=-1)
-    gates = signals @ rule["lstm.input"] + cell.hidden @ rule["lstm.hidden"] + rule["lstm.bias"]
-    enter, keep, leave, new = gates.chunk(4, dim=-1)
+    of_gradients, of_loss = rule["lstm.input"].tensor_split(2, dim=1)
+    same = of_loss @ preprocessed(loss) + rule["lstm.bias"]  # the loss is one for all parameters
+    seen = torch.cat([preprocessed(gradients), cell.hidden])
+    gates = torch.cat([of_gradients, rule["lstm.hidden"]], dim=1) @ seen + same.unsqueeze(-1)
+    enter, keep, leave, new = gates.chunk(4)
     memory = keep.sigmoid() * cell.memory + enter.sigmoid() * new.tanh()
     hidden = leave.sigmoid() * memory.tanh()
 
     def gate(name: str, before: Tensor) -> Tensor:
-        seen = torch.cat([hidden, cell.theta.unsqueeze(-1), before.unsqueeze(-1)], dim=-1)
-        return (seen @ rule[f"{name}.weight"] + rule[f"{name}.bias"]).sigmoid()
+        weight = rule[f"{name}.weight"]  # of hidden, theta and the gate before
+        found = weight[:-2] @ hidden + weight[-2] * cell.theta + weight[-1] * before + rule[f"{name}.bias"]
+        return found.sigmoid()
 
     forget, take = gate("forget", cell.forget), gate("take", cell.take)
     return Cell(forget * cell.theta - take * gradients, forget, take, hidden, memory)
 
 
 def preprocessed(x: Tensor) -> Tensor:
-    """[...] -> [..., 2]: size and sign of numbers of any magnitude (appendix of Andrychowicz et al. 2016)."""
+    """[...] -> [2, ...]: size and sign of numbers of any magnitude (appendix of Andrychowicz et al. 2016)."""
     size = x.abs()
     large = size >= math.exp(-P)
     logarithm = torch.where(large, size.clamp(min=math.exp(-P)).log() / P, -1.0)
-    return torch.stack([logarithm, torch.where(large, x.sign(), math.exp(P) * x)], dim=-1)
+    return torch.stack([logarithm, torch.where(large, x.sign(), math.exp(P) * x)])

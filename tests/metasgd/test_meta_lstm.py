@@ -52,7 +52,7 @@ def test_preprocessing_by_hand() -> None:
     """Large numbers: log of the size by p = 10, and the sign. Small ones: -1, and the number times e^10."""
     found = preprocessed(torch.tensor([math.e**2, -1.0, 0.0, 1e-5], dtype=torch.float64))
     expected = [[0.2, 1.0], [0.0, -1.0], [-1.0, 0.0], [-1.0, 1e-5 * math.exp(10)]]
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(found.mT, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_a_step_by_hand() -> None:
@@ -66,7 +66,7 @@ def test_a_step_by_hand() -> None:
 
     rule = {
         "lstm.input": nothing(4, 4),
-        "lstm.hidden": nothing(1, 4),
+        "lstm.hidden": nothing(4, 1),
         "lstm.bias": nothing(4),
         "forget.weight": torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64),  # of hidden, theta, gate before
         "forget.bias": one(0.5),
@@ -86,7 +86,7 @@ def test_the_lstm_remembers_by_hand() -> None:
     zeros = torch.zeros(1, 1)
     rule = {
         "lstm.input": torch.zeros(4, 4),
-        "lstm.hidden": torch.zeros(1, 4),
+        "lstm.hidden": torch.zeros(4, 1),
         "lstm.bias": torch.tensor([0.0, 0.0, 0.0, 1.0]),
         "forget.weight": torch.zeros(3),
         "forget.bias": torch.zeros(1),
