@@ -20,6 +20,17 @@ CALLS = {
     "return": '{"support_observations": …, "support_actions": …, "support_rewards": …, "support_alive": …, '
     '"query_observations": q}',
 }
+# By kind of learner, what was learned. {steps}: "1 gradient step"; {examples}: what a task gives to adapt on.
+LEARNED = {
+    "gradient": "A start (theta) and step sizes (alpha) that adapt to a new task in {steps} on {examples}.",
+    "meta-lstm": "A start (theta) and an LSTM that makes the steps: {steps} on {examples} adapt to a new task.",
+    "prototypes": "Features of pictures. A new task's classes are the means of {examples}; a query belongs to the "
+    "nearest.",
+    "matching": "Features of pictures. In a new task, {examples} vote for the class of a query that is like them.",
+    "siamese": "Features of pictures, and a comparison of two. In a new task, a query belongs to the class whose "
+    "{examples} are most like it.",
+    "memory": "An LSTM with a memory, which reads {examples} of a new task, and answers from it.",
+}
 LIMITS = {
     "mse": "It knows the family of curves that it was trained on, and its inputs' interval.",
     "accuracy": "It was measured on classes like those of its training; measure it anew on other pictures. "
@@ -38,9 +49,7 @@ def model_card(trained: Trained, result: Result, use: str = "") -> str:
     lines = [
         f"# {result.experiment}: {result.algorithm}, seed {result.seed}",
         "",
-        f"A start (theta) and step sizes (alpha) that adapt to a new task in {result.adapted} gradient "
-        f"step{'s' if result.adapted > 1 else ''} on {result.shots} examples"
-        + (" of each class." if result.metric == "accuracy" else "."),
+        _learned(result),
         "",
         f"## Scores ({result.metric}, mean ± 95 % interval over {result.tasks} test tasks)",
         f"- before adaptation {_score(result.steps[0])}",
@@ -65,6 +74,12 @@ def model_card(trained: Trained, result: Result, use: str = "") -> str:
         LIMITS[result.metric],
     ]
     return "\n".join(lines)[:LENGTH]
+
+
+def _learned(result: Result) -> str:
+    steps = f"{result.adapted} gradient step{'s' if result.adapted > 1 else ''}"
+    examples = f"{result.shots} examples" + (" of each class" if result.metric == "accuracy" else "")
+    return LEARNED[result.learner.get("kind", "gradient")].format(steps=steps, examples=examples)
 
 
 def _registered_use(result: Result) -> str:
