@@ -23,12 +23,13 @@ CALLS = {
 # By kind of learner, what was learned. {steps}: "1 gradient step"; {examples}: what a task gives to adapt on.
 LEARNED = {
     "gradient": "A start (theta) and step sizes (alpha) that adapt to a new task in {steps} on {examples}.",
-    "meta-lstm": "A start (theta) and an LSTM that makes the steps: {steps} on {examples} adapt to a new task.",
-    "prototypes": "Features of pictures. A new task's classes are the means of {examples}; a query belongs to the "
-    "nearest.",
-    "matching": "Features of pictures. In a new task, {examples} vote for the class of a query that is like them.",
-    "siamese": "Features of pictures, and a comparison of two. In a new task, a query belongs to the class whose "
-    "{examples} are most like it.",
+    "meta-lstm": "A start (theta) and an LSTM that makes the steps: it adapts to a new task in {steps} on "
+    "{examples}.",
+    "prototypes": "Features of pictures. A new task's classes are the means of {examples}, and a query belongs "
+    "to the nearest.",
+    "matching": "Features of pictures. In a new task, {examples} vote for the class of a query.",
+    "siamese": "Features of pictures, and a comparison of two. In a new task, a query belongs to the class "
+    "whose examples are most like it: {examples}.",
     "memory": "An LSTM with a memory, which reads {examples} of a new task, and answers from it.",
 }
 LIMITS = {
