@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.func import grad
 
 from metasgd.configuration import ConvNetSettings, NetworkSettings
+from metasgd.curvature import bent
+from metasgd.curvature import start as curvature
 from metasgd.errors import InputError
 from metasgd.heads import first_rows, gather, in_head, spread
 from metasgd.learner import Adapted, Learner, Meta, Problem
@@ -24,13 +26,13 @@ from metasgd.trees import Parameters
 def inner_step(theta: Parameters, alpha: Parameters, gradients: Parameters) -> Parameters:
     """theta - alpha * gradients, element by element (equation 2; negative alpha climbs).
 
-    What has no gradient stays.
+    Where alpha is made of matrices, they take the place of the product. What has no gradient stays.
     """
     shared = alpha.get("all")
-    moved = {
-        name: theta[name] - (alpha[name] if shared is None else shared) * gradient
-        for name, gradient in gradients.items()
-    }
+    if shared is not None:
+        moved = {name: theta[name] - shared * gradient for name, gradient in gradients.items()}
+    else:
+        moved = {name: theta[name] - bent(alpha, name, gradient) for name, gradient in gradients.items()}
     return {**theta, **moved}
 
 
@@ -122,6 +124,8 @@ class GradientLearner(SteppingLearner):
                     raise InputError(f"layers names {min(unknown)!r}; expected some of {known}")
                 starts = {name: own.get(layer, start) for name, layer in layers.items()}
                 alpha = {name: starts[name].expand_as(value).clone() for name, value in moved.items()}
+            case "curvature":
+                alpha = curvature(self.moved(theta), start)
             case "scalar" | "fixed":
                 alpha = {"all": start}
             case "none":

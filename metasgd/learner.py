@@ -31,7 +31,8 @@ class Meta(NamedTuple):
 
     theta: the start of every adaptation, and what else is learned besides alpha.
     alpha: step size and direction; per parameter, with theta's names and shapes (Meta-SGD), or one
-        0-dimensional tensor named "all" (scalar and fixed rates), or nothing.
+        0-dimensional tensor named "all" (scalar and fixed rates), or matrices (`metasgd.curvature`), or
+        nothing.
     """
 
     theta: Parameters

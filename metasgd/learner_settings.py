@@ -12,7 +12,7 @@ class GradientSettings(Settings):
     """Steps along the gradient: how alpha is shaped, where it starts, how the meta-gradient treats the step.
 
     alpha: "per-parameter" is Meta-SGD, "scalar" one learned rate for all parameters, "fixed" one
-        constant rate (MAML), "none" no inner step at all.
+        constant rate (MAML), "curvature" learned matrices (`metasgd.curvature`), "none" no inner step at all.
     start: alpha starts at one value drawn uniformly from [low, high],
     layers: or, in the layers named here ("conv0", "classifier"), at one from a range of their own.
     adapts: the layers that inner steps move: "all", "head" (the last one alone; ANIL, Raghu et al. 2020) or
@@ -23,7 +23,7 @@ class GradientSettings(Settings):
     """
 
     kind: Literal["gradient"]
-    alpha: Literal["per-parameter", "scalar", "fixed", "none"]
+    alpha: Literal["per-parameter", "scalar", "fixed", "curvature", "none"]
     start: tuple[float, float]
     layers: Mapping[str, tuple[float, float]]
     adapts: Literal["all", "head", "body"]

@@ -30,6 +30,7 @@ from metasgd.checkpoint import (
 )
 from metasgd.errors import InputError
 from metasgd.learner import Learner, Meta, Problem
+from metasgd.learner_settings import GradientSettings
 from metasgd.loop import Outcome
 from metasgd.own_folder import own_folder, require_whole
 
@@ -85,8 +86,10 @@ class Trained:
 
     @property
     def alpha(self) -> dict[str, np.ndarray]:
-        """By layer, in the network's order."""
-        return {name: value.numpy() for name, value in self.meta.alpha.items()}
+        """Rates by layer, in the network's order; none where alpha is made of matrices."""
+        settings = self.learner.settings
+        rates = not (isinstance(settings, GradientSettings) and settings.alpha == "curvature")
+        return {name: value.numpy() for name, value in self.meta.alpha.items() if rates}
 
     def curve(self) -> pd.DataFrame:
         """Columns iteration, one per measured value, validation (NaN between validations)."""

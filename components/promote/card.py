@@ -25,8 +25,8 @@ LEARNED = {
     "gradient": "A start (theta) and step sizes (alpha) that adapt to a new task in {steps} on {examples}.",
     "meta-lstm": "A start (theta) and an LSTM that makes the steps: it adapts to a new task in {steps} on "
     "{examples}.",
-    "prototypes": "Features of pictures. A new task's classes are the means of {examples}, and a query belongs "
-    "to the nearest.",
+    "prototypes": "Features of pictures. A new task's classes are the means of {examples}, and a query "
+    "belongs to the nearest.",
     "matching": "Features of pictures. In a new task, {examples} vote for the class of a query.",
     "siamese": "Features of pictures, and a comparison of two. In a new task, a query belongs to the class "
     "whose examples are most like it: {examples}.",

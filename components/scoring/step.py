@@ -55,7 +55,7 @@ def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -
     scores.to_parquet(folder / f"{trained.name}.parquet", index=False)
     tasks.draw(trained, figures)
     with run_of(trained, tasks.parameters, apart=result.trained_on is not None) as run:
-        log_result(run, result, scores, trained.meta)
+        log_result(run, result, scores, trained)
         run.log_folder(figures, "figures")
         for file in shown:
             run.log_file(file, "figures")

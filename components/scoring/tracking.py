@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pandas as pd
 
 from components.artifacts.checkpoint import Trained
@@ -10,7 +11,6 @@ from components.artifacts.results import Result
 from components.config.settings import TaskSettings
 from components.tracking.client import connect
 from components.tracking.runs import TrackedRun, find_run, open_run
-from metasgd.learner import Meta
 from metasgd.trees import flatten
 
 
@@ -30,7 +30,7 @@ def run_of(trained: Trained, tasks: TaskSettings, apart: bool = False) -> Iterat
         yield run
 
 
-def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta) -> None:
+def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, trained: Trained) -> None:
     """One row in the MLflow UI says all: metrics and tags join the run of the training."""
     metric = result.metric
     before, after = result.steps[0], result.after
@@ -43,7 +43,7 @@ def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta
         f"test_{metric}_served": result.as_served.mean,
         f"test_{metric}_served_ci95": result.as_served.ci95,
         f"gate_{metric}_after": float(gate.mean()),
-        **_summary(meta),
+        **_summary(trained),
     }
     for further in result.steps:
         if further.step > result.adapted:
@@ -57,11 +57,11 @@ def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, meta: Meta
     run.set_tags({"task_set": result.task_set, "evaluated_by": result.commit, "reference": result.reference})
 
 
-def _summary(meta: Meta) -> dict[str, float]:
+def _summary(trained: Trained) -> dict[str, float]:
     """theta and alpha in numbers that two runs can be compared by."""
-    numbers = {"theta_norm": float(flatten(meta.theta.values()).norm())}
-    if meta.alpha:
-        alpha = flatten(meta.alpha.values())
+    numbers = {"theta_norm": float(flatten(trained.meta.theta.values()).norm())}
+    if trained.alpha:
+        alpha = np.concatenate([rates.ravel() for rates in trained.alpha.values()])
         numbers["alpha_mean"] = float(alpha.mean())
-        numbers["alpha_negative_share"] = float((alpha < 0).float().mean())
+        numbers["alpha_negative_share"] = float((alpha < 0).mean())
     return numbers

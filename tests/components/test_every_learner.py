@@ -23,7 +23,17 @@ from tests.components.kinds.loading import load
 from tests.components.kinds.test_image_classes import PLAIN, birds
 from tests.components.lane import store
 
-ALGORITHMS = ("meta-sgd", "anil", "boil", "prototypes", "matching", "siamese", "meta-lstm", "mann")
+ALGORITHMS = (
+    "meta-sgd",
+    "anil",
+    "boil",
+    "curvature",
+    "prototypes",
+    "matching",
+    "siamese",
+    "meta-lstm",
+    "mann",
+)
 NAME = "pictures-5way-1shot"
 TINY = (
     "tasks.source.size=8", "tasks.distribution.ways=2", "tasks.stored.validation=4", "tasks.stored.gate=10",

@@ -29,6 +29,7 @@ SETTINGS: dict[str, LearnerSettings] = {
     "gradient": learner_settings(),
     "anil": learner_settings(adapts="head"),
     "boil": learner_settings(alpha="fixed", adapts="body"),
+    "curvature": learner_settings(alpha="curvature"),
     "prototypes": PrototypeSettings("prototypes", ways=0),
     "matching": MatchingSettings("matching", "cosine", scale=10.0),
     "siamese": SiameseSettings("siamese"),
