@@ -12,18 +12,23 @@ from components.report.wording import signed
 
 @dataclass(frozen=True)
 class Published:
-    """One value of the paper. recalled: not confirmed by a second transcription."""
+    """One value of the paper, or of the paper that a learner is from.
+
+    ci95: None where it gives none. recalled: not confirmed by a second transcription.
+    """
 
     mean: float
-    ci95: float
+    ci95: float | None = None
     recalled: bool = False
 
     def text(self, metric: str) -> str:
         """With as many decimals as the paper prints."""
-        if metric == "accuracy":
-            shown = f"{round(100 * self.mean, 2):g} ± {round(100 * self.ci95, 2):g} %"
-        else:
-            shown = signed(f"{self.mean:.2f} ± {self.ci95:.2f}")
+        shown = " ± ".join(
+            f"{round(100 * value, 2):g}" if metric == "accuracy" else f"{value:.2f}"
+            for value in (self.mean, self.ci95)
+            if value is not None
+        )
+        shown = f"{shown} %" if metric == "accuracy" else signed(shown)
         return f"{shown} †" if self.recalled else shown
 
 
