@@ -37,7 +37,7 @@ def _score_row(record: Record, shots: int, first: int | None, served: bool) -> l
     cells = [record.experiment, str(shots), record.algorithm]
     cells += [
         score(record.number(shots, step=0).mean, None, record.metric),
-        f"**{_over_tasks(after, record)}**",
+        f"**{_over_tasks(after, record)}**" + (f" ({record.adapted} steps)" if record.adapted > 1 else ""),
     ]
     cells.append(_over_seeds(after, record))
     if first:
@@ -46,6 +46,19 @@ def _score_row(record: Record, shots: int, first: int | None, served: bool) -> l
         cells.append(_over_tasks(record.find(shots, protocol="served"), record))
     paper = published(record.experiment, record.algorithm, shots)
     return [*cells, paper.text(record.metric) if paper else ""]
+
+
+def costs(*experiments: str) -> str:
+    """A row for every experiment and algorithm: what its trainings took."""
+    titles = ["experiment", "algorithm", "iterations", "tasks in each", "a training took"]
+    return _table(titles, map(_cost_row, _chosen(experiments)))
+
+
+def _cost_row(record: Record) -> list[str]:
+    known = [seconds for seconds in record.seconds if seconds is not None]
+    took = duration(sum(known) / len(known)) if known else "not known"
+    train = record.train
+    return [record.experiment, record.algorithm, f"{train['iterations']:,}", str(train["meta_batch"]), took]
 
 
 def further_steps(*experiments: str) -> str:

@@ -108,6 +108,20 @@ def test_an_algorithm_of_ones_own() -> None:
     assert "algorithms.half.start: Field required" in refused(half)
 
 
+def test_learners_that_cannot_take_the_tasks_or_the_network_are_refused() -> None:
+    """Of curves, no pictures can be compared; and what a network cannot be for a learner."""
+    mine = ("algorithms.mine={kind: prototypes, ways: 0}", "compare=[mine]")
+    assert "algorithms.mine.kind is 'prototypes'; expected gradient for tasks of kind 'sinusoid'" in refused(
+        *mine
+    )
+    glyphs = "glyphs-5way-1shot"
+    words = "algorithms.boil: network.head is 'shared'; expected 'per-class'"
+    assert words in refused("compare=[boil]", name=glyphs)
+    assert load("compare=[boil]", "network.head=per-class", name=glyphs).compare == ["boil"]
+    words = "algorithms.siamese: network.kind is 'mlp'; expected 'convnet'"
+    assert words in refused("compare=[siamese]", "network={kind: mlp, hidden: [8]}", name=glyphs)
+
+
 def test_trainings_are_ordered() -> None:
     """Algorithms outermost, in the order of `compare`; seeds as they are given."""
     trainings = load("compare=[meta-sgd, maml]").trainings([3, 1])

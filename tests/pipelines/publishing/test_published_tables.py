@@ -45,6 +45,17 @@ def test_scores_stand_with_both_intervals_and_the_papers_value() -> None:
     assert " maml " in second
 
 
+def test_several_steps_are_said() -> None:
+    record = replace(RECORD, adapted=5, numbers=[number(3.0, step=0), number(0.9, step=5)])
+    assert tables._score_row(record, 5, None, served=False)[4] == "**0.900 ± 0.050** (5 steps)"
+
+
+def test_what_trainings_took() -> None:
+    """The mean of 60 and 90 seconds."""
+    *_, first, _ = tables.costs("sinusoid-5shot-paper").split("\n")
+    assert first == "| sinusoid-5shot-paper | meta-sgd | 60,000 | 4 | 1 min 15 s |"
+
+
 def test_the_first_tasks_have_a_column() -> None:
     record = replace(RECORD, numbers=[*RECORD.numbers, number(0.8, tasks=100)])
     assert tables._score_row(record, 5, first=100, served=False)[-2] == "0.800 ± 0.050"
