@@ -100,7 +100,7 @@ class MemoryLearner(Learner):
         return Meta(theta, {})
 
     def adaptations(self, meta: Meta, support: Examples, steps: int) -> Iterator[Adapted]:
-        pictures = self._flat(support.x)
+        pictures = self.pixels(support.x)
         order = pictures.mean(dim=-1).argsort(stable=True)
         labels = one_hot(support.y, self.problem.outputs).to(pictures.dtype)
         state = self.empty(pictures)
@@ -112,7 +112,7 @@ class MemoryLearner(Learner):
     def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
         """Every query picture follows the support pictures as if it were the only one."""
         state = State(*(adapted.context[name] for name in State._fields))
-        outputs: Tensor = vmap(lambda picture: self.see(adapted.theta, state, picture)[0])(self._flat(x))
+        outputs: Tensor = vmap(lambda picture: self.see(adapted.theta, state, picture)[0])(self.pixels(x))
         return outputs
 
     def query_loss(self, adapted: Adapted, task: Batch) -> Tensor:
@@ -175,7 +175,7 @@ class MemoryLearner(Learner):
         read_keys, write_keys, gates = each[:, :width], each[:, width:-1], each[:, -1:]
         return read_keys.tanh(), write_keys.tanh(), gates.sigmoid()
 
-    def _flat(self, x: Tensor) -> Tensor:
+    def pixels(self, x: Tensor) -> Tensor:
         """[examples, pixels], of pictures as small as the controller takes them."""
         return F.adaptive_avg_pool2d(x, self.settings.side).flatten(1)
 
