@@ -1,8 +1,8 @@
 """The protocol of memory-augmented networks' own paper: python -m benchmarks.instances --iterations 20000
 
 A sequence has ten pictures of each of five new classes in random order, each with the label of the picture
-before; accuracy is by how often a picture's class was seen. Santoro et al. 2016 print 82.8 % at the second time
-and 94.9 % at the fifth, after 100,000 iterations of 16 sequences. A repeated command continues its training.
+before; accuracy is by how often a picture's class was seen. Santoro et al. 2016 print 82.8 % at the second
+time and 94.9 % at the fifth, after 100,000 iterations of 16 sequences. A repeated command continues.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
 
 @torch.no_grad()
 def by_time(learner: MemoryLearner, theta: Parameters, x: Tensor, y: Tensor) -> Tensor:
-    """Share of right answers [times], over sequences in random order; a class's first picture comes at time 0.
+    """Share of right answers [times], over sequences in random order; a class comes first at time 0.
 
     x: [sequences, pictures, channels, height, width]; y: [sequences, pictures].
     """
