@@ -3,7 +3,7 @@
 import argparse
 
 from components.console.command import run_command
-from pipelines.options import add_cache_option, add_lane_options
+from pipelines.options import add_cache_option, add_lane_options, parse
 
 
 def main() -> None:
@@ -21,7 +21,9 @@ def main() -> None:
     )
     parser.add_argument("--image", help="the containers' image; by default that of this commit")
     parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
-    options = parser.parse_args()
+    options = parse(parser)
+    where = "in containers" if options.runner == "docker" else "on this machine"
+    print(f"{', '.join(options.names)}: runs {where}", flush=True)
 
     from rich.console import Console
 

@@ -17,6 +17,19 @@ def add_lane_options(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser, "train.iterations=2000 or sinusoid-5shot.train.rate=0.01")
 
 
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options, and as `names` the experiments that are meant; before imports that take long.
+
+    Raises InputError for an experiment or a key that is unknown.
+    """
+    options = parser.parse_args()
+
+    from components.config.resolution import require_known
+
+    options.names = require_known(options.experiments, options.overrides)
+    return options
+
+
 def add_cache_option(parser: argparse.ArgumentParser) -> None:
     """For commands that run steps."""
     parser.add_argument(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from components.console.command import run_command
 from metasgd.errors import InputError
-from pipelines.options import add_lane_options
+from pipelines.options import add_lane_options, parse
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = parse(_parser())
 
     from rich.console import Console
 

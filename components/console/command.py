@@ -49,6 +49,12 @@ def _stop(message: str, code: int) -> None:
     sys.exit(code)
 
 
+def require_model(name: str) -> None:
+    """make passes MODEL on empty where it was told none. Raises InputError."""
+    if not name:
+        raise InputError("MODEL is missing; expected a model's name, as in MODEL=glyphs-5way-1shot")
+
+
 def step_parser(module: str, description: str) -> argparse.ArgumentParser:
     """A parser with the options of every step that reads params.yaml."""
     parser = argparse.ArgumentParser(

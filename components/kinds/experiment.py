@@ -1,8 +1,7 @@
 """An experiment of params.yaml, resolved: one lane of the pipeline.
 
-It is `defaults.<kind>` with the experiment's own keys merged over it, then the overrides of the command line.
-The result is checked as a whole: unknown keys, wrong types and impossible values are refused in one line that
-names the key.
+Its sections (components.config.resolution) are checked as a whole: wrong types and impossible values are
+refused in one line that names the key.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +11,11 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from components.config.bounds import require_bounded, require_seed
-from components.config.document import DEFAULTS, PARAMS_FILE, Document, Override, merge, parse_override, read
+from components.config.bounds import require_seed
+from components.config.document import PARAMS_FILE, Section
 from components.config.names import require_name
 from components.config.parsing import STRICT, from_document
+from components.config.resolution import resolved
 from components.config.settings import Promotion, TaggedLearner, TaggedNetwork, TaggedTraining, Training
 from components.kinds.table import KINDS, TaggedTasks
 from metasgd.errors import InputError
@@ -65,37 +65,14 @@ def load_experiments(
     Raises InputError for experiments, keys and values that are wrong, and for an override that none of these
     experiments takes.
     """
-    document = read(path)
-    for name in names:
-        if name not in document.experiments:
-            known = ", ".join(document.experiments)
-            raise InputError(f"{path}: experiment {name!r} is unknown; expected one of {known}")
-    parsed = [parse_override(text, document) for text in overrides]
-    for override in parsed:
-        if override.to not in (None, *names, *others):
-            raise InputError(
-                f"SET {override.text!r}: {override.to} is not run; expected a key of {', '.join(names)}"
-            )
-    return [_load(document, name, [one for one in parsed if one.to in (None, name)]) for name in names]
+    sections = resolved(names, overrides, path, others)
+    return [_built(name, section, f"{path}: {name}") for name, section in sections.items()]
 
 
-def _load(document: Document, name: str, overrides: Sequence[Override]) -> Experiment:
-    where = f"{document.path}: {name}"
-    require_name(name, f"{document.path}: experiment")
-    own, defaults = document.section(name), document.section(DEFAULTS)
-    kind = own.get("kind")
-    if not isinstance(kind, str) or kind not in defaults or kind not in KINDS:
-        known = ", ".join(known for known in defaults if known in KINDS)
-        raise InputError(f"{where}.kind is {kind!r}; expected one of {known}")
-    if not isinstance(defaults[kind], dict):
-        raise InputError(f"{document.path}: defaults.{kind} is {defaults[kind]!r}; expected a section")
-    merged = merge({"kind": kind, **defaults[kind]}, own, where)
-    for override in overrides:
-        if (other := override.changes.get("kind", kind)) != kind:
-            raise InputError(f"SET {override.text!r}: kind is {other!r}; expected {kind!r}, which {name} has")
-        merged = override.applied(merged)
-    require_bounded(merged, where)
-    experiment = from_document(Experiment, {"name": name, **merged}, where)
+def _built(name: str, section: Section, where: str) -> Experiment:
+    if section["kind"] not in KINDS:
+        raise InputError(f"{where}.kind is {section['kind']!r}; expected one of {', '.join(KINDS)}")
+    experiment = from_document(Experiment, {"name": name, **section}, where)
     _require_sense(experiment, where)
     return experiment
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.console.command import run_command
+from components.console.command import require_model, run_command
 from components.serving.names import legible
 from components.serving.output_folder import require_free
 from metasgd.errors import InputError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Raises InputError, in one line whatever stands in the names of files."""
     options = _parser().parse_args(arguments)
+    require_model(options.model)
     try:
         _predict(options)
     except InputError as error:

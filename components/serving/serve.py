@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from components.console.command import run_command
+from components.console.command import require_model, run_command
 from components.console.signals import Stop, stoppable
 from components.serving.names import legible
 from metasgd.errors import InputError
@@ -25,6 +25,7 @@ GRACE = 10  # seconds that requests in progress have left once a signal has aske
 def main(arguments: Sequence[str] | None = None) -> None:
     """Raises InputError, in one line whatever stands in names."""
     options = _parser().parse_args(arguments)
+    require_model(options.model)
     try:
         _require_sense(options)
         # A port that is taken shows before the model is loaded; who connects meanwhile waits.

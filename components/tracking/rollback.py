@@ -2,7 +2,7 @@
 
 import argparse
 
-from components.console.command import run_command
+from components.console.command import require_model, run_command
 
 
 def main() -> None:
@@ -10,6 +10,7 @@ def main() -> None:
     parser.add_argument("model", help="a registered model; it has its experiment's name")
     parser.add_argument("--version", help="the version to go back to; otherwise the champion before this one")
     options = parser.parse_args()
+    require_model(options.model)
 
     from components.tracking.client import connect
     from components.tracking.registry import rollback

@@ -8,13 +8,13 @@ import argparse
 from pathlib import Path
 
 from components.console.command import run_command
-from pipelines.options import add_cache_option, add_lane_options
+from pipelines.options import add_cache_option, add_lane_options, parse
 
 ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = parse(_parser())
 
     from rich.console import Console
 

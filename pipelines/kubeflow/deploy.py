@@ -6,12 +6,13 @@ What `make deploy` runs: it renders what serves a registered model on a cluster.
 import argparse
 from pathlib import Path
 
-from components.console.command import run_command
+from components.console.command import require_model, run_command
 from pipelines.options import add_overrides
 
 
 def main() -> None:
     options = _parser().parse_args()
+    require_model(options.model)
 
     from pipelines.image import BASE, reference
     from pipelines.kubeflow.check import require_reference

@@ -7,11 +7,11 @@ import argparse
 import shlex
 
 from components.console.command import run_command
-from pipelines.options import add_lane_options
+from pipelines.options import add_lane_options, parse
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = parse(_parser())
 
     from rich.console import Console
 

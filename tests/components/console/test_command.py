@@ -189,3 +189,35 @@ def test_an_input_that_is_a_file(tmp_path: Path) -> None:
     given = ["--experiment", "sinusoid-5shot", "--algorithm", "maml", "--params", str(PARAMS)]
     places = ["--episodes", str(tmp_path / "episodes"), "--output", str(tmp_path / "out")]
     assert "episodes" in one_line(python("-m", "components.train", *given, *places))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("components.tracking.rollback", ""),
+        ("components.serving.predict", "", "--output", "out"),
+        ("components.serving.serve", ""),
+        ("pipelines.kubeflow.deploy", "--model", ""),
+    ],
+)
+def test_a_model_that_is_not_given_is_missed_at_once(command: tuple[str, ...]) -> None:
+    """As make passes it on: one line, before anything that takes long."""
+    finished = python("-X", "importtime", "-m", *command)
+    assert finished.returncode == 2
+    *imported, last = finished.stderr.splitlines()
+    assert last == "error: MODEL is missing; expected a model's name, as in MODEL=glyphs-5way-1shot"
+    assert not [line for line in imported if line.split("|")[-1].strip() in SLOW]
+
+
+@pytest.mark.parametrize("command", ["pipelines", "pipelines.tune", "pipelines.publishing.publish"])
+def test_a_misspelt_key_is_refused_at_once(command: str) -> None:
+    """By the parameters' file alone: before torch, MLflow or KFP are imported."""
+    rates = ["--rates", "0.1"] if command.endswith("tune") else []
+    finished = python("-X", "importtime", "-m", command, *rates, "--set", "train.iteration=5")
+    assert finished.returncode == 2
+    *imported, last = finished.stderr.splitlines()
+    assert last.startswith(
+        "error: SET 'train.iteration=5'.train: key 'iteration' is unknown; expected one of"
+    )
+    slow = {"torch", "mlflow", "pandas", "kfp", "matplotlib"}
+    assert not [line for line in imported if line.split("|")[-1].strip() in slow]
