@@ -12,3 +12,6 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# Before any imports torch: a thread that waits for another gives its core away soon, where others want it. By
+# default it turns in a loop first, which on shared cores costs several times the work (docs/performance.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
