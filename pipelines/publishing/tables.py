@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import pandas as pd
+
+from components.artifacts.checkpoint import CURVE
 from components.artifacts.intervals import half_width
 from components.report.estimates import Estimate
 from components.report.published import published
@@ -15,7 +18,7 @@ from components.report.wording import (
     score,
 )
 from components.report.worth import WORDS
-from pipelines.publishing.record import Number, Record, records
+from pipelines.publishing.record import Number, Record, model_folder, records
 
 ORDER = ("meta-sgd", "maml")  # of algorithms; others follow by name
 
@@ -46,6 +49,18 @@ def _score_row(record: Record, shots: int, first: int | None, served: bool) -> l
         cells.append(_over_tasks(record.find(shots, protocol="served"), record))
     paper = published(record.experiment, record.algorithm, shots)
     return [*cells, paper.text(record.metric) if paper else ""]
+
+
+def curve(experiment: str, algorithm: str = "meta-sgd", points: int = 8) -> str:
+    """Validation scores along the first seed's training, about evenly spaced."""
+    for record in _chosen([experiment]):
+        if record.algorithm == algorithm:
+            file = model_folder(experiment, record.models[0]) / CURVE
+            found = pd.read_csv(file).dropna(subset="validation")
+            chosen = found.iloc[:: -max(1, len(found) // points)].iloc[::-1]
+            cells = [score(value, None, record.metric) for value in chosen["validation"]]
+            return _table([f"{one:,}" for one in chosen["iteration"]], [cells])
+    return _table([], [])
 
 
 def costs(*experiments: str) -> str:

@@ -1,6 +1,7 @@
 """Published numbers as Markdown."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_what_trainings_took() -> None:
     """The mean of 60 and 90 seconds."""
     *_, first, _ = tables.costs("sinusoid-5shot-paper").split("\n")
     assert first == "| sinusoid-5shot-paper | meta-sgd | 60,000 | 4 | 1 min 15 s |"
+
+
+def test_a_curve_has_the_first_seeds_validation_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six, every second one; the last is always there."""
+    rows = [
+        f"{iteration},0.5,{1 / iteration if iteration % 100 == 0 else ''}" for iteration in range(50, 601, 50)
+    ]
+    (tmp_path / "curve.csv").write_text("\n".join(["iteration,train_loss,validation", *rows]))
+    monkeypatch.setattr(tables, "model_folder", lambda experiment, model: tmp_path)
+    head, _, scores = tables.curve("sinusoid-5shot-paper", points=3).split("\n")
+    assert head == "| 200 | 400 | 600 |"
+    assert scores == "| 0.005 | 0.003 | 0.002 |"
 
 
 def test_the_first_tasks_have_a_column() -> None:
