@@ -102,8 +102,11 @@ class GradientLearner(SteppingLearner):
 
     @classmethod
     def problem_with(cls, network: NetworkSettings, settings: LearnerSettings) -> str | None:
+        assert isinstance(settings, GradientSettings)  # noqa: S101  # by `metasgd.learners.LEARNERS`
         shared = isinstance(network, ConvNetSettings) and network.head == "shared"
-        if shared and isinstance(settings, GradientSettings) and settings.adapts == "body":
+        if settings.ways and not shared:
+            return f"ways is {settings.ways}; expected 0, as only a shared head takes more classes"
+        if shared and settings.adapts == "body":
             return "network.head is 'shared'; expected 'per-class', as adapts 'body' leaves equal rows equal"
         return None
 

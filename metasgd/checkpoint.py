@@ -111,7 +111,7 @@ def learner_with_later_keys(learner: Mapping[str, Any]) -> dict[str, Any]:
     """A learner's settings as they are now, from checkpoints that say less."""
     if learner.get("kind", "gradient") != "gradient":
         return dict(learner)
-    return {"kind": "gradient", "layers": {}, "adapts": "all", **learner}
+    return {"kind": "gradient", "layers": {}, "adapts": "all", "ways": 0, **learner}
 
 
 def with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,10 @@ from typing import ClassVar, Literal
 from metasgd.settings import Settings, require, require_counts, require_positive, require_range
 
 
+def _require_ways(ways: int) -> None:
+    require(ways == 0 or ways >= 2, "ways", ways, "at least 2, or 0")
+
+
 @dataclass(frozen=True)
 class GradientSettings(Settings):
     """Steps along the gradient: how alpha is shaped, where it starts, how the meta-gradient treats the step.
@@ -19,6 +23,7 @@ class GradientSettings(Settings):
         "body" (all but the last; BOIL, Oh et al. 2021). The others keep theta's values.
     order: "second" differentiates through the inner gradient; "first" takes it as a constant.
     steps: inner steps in meta-training; at test any number can be asked for.
+    ways: classes of a task in meta-training, of pictures with a shared head; 0 for those of the experiment.
     trained: False leaves theta at its random start: training each task from scratch.
     """
 
@@ -30,9 +35,11 @@ class GradientSettings(Settings):
     order: Literal["second", "first"]
     steps: int
     test_steps: int
+    ways: int
     trained: bool
 
     def check(self) -> None:
+        _require_ways(self.ways)
         require_range("start", self.start)
         for layer, bounds in self.layers.items():
             require_range(f"layers.{layer}", bounds)
@@ -60,14 +67,14 @@ class OneLook(Settings):
 class PrototypeSettings(OneLook):
     """Prototypical networks (Snell et al. 2017): the class whose mean feature vector is nearest.
 
-    ways: classes of a task in meta-training; 0 for those of the experiment's tasks.
+    ways: as in GradientSettings.
     """
 
     kind: Literal["prototypes"]
     ways: int
 
     def check(self) -> None:
-        require(self.ways == 0 or self.ways >= 2, "ways", self.ways, "at least 2, or 0")
+        _require_ways(self.ways)
 
 
 @dataclass(frozen=True)
@@ -76,21 +83,31 @@ class MatchingSettings(OneLook):
 
     similarity: "cosine", or "euclidean" for minus the squared distance.
     scale: it is multiplied by this before the softmax.
+    ways: as in GradientSettings.
     """
 
     kind: Literal["matching"]
     similarity: Literal["cosine", "euclidean"]
     scale: float
+    ways: int
 
     def check(self) -> None:
+        _require_ways(self.ways)
         require_positive(self, "scale")
 
 
 @dataclass(frozen=True)
 class SiameseSettings(OneLook):
-    """Siamese networks (Koch et al. 2015), trained on tasks: whether two pictures show one class."""
+    """Siamese networks (Koch et al. 2015), trained on tasks: whether two pictures show one class.
+
+    ways: as in GradientSettings.
+    """
 
     kind: Literal["siamese"]
+    ways: int
+
+    def check(self) -> None:
+        _require_ways(self.ways)
 
 
 @dataclass(frozen=True)
@@ -134,14 +151,8 @@ class MemorySettings(OneLook):
         require(0 <= self.decay < 1, "decay", self.decay, "a number from 0 to below 1")
 
 
-LearnerSettings = (
-    GradientSettings
-    | PrototypeSettings
-    | MatchingSettings
-    | SiameseSettings
-    | MetaLstmSettings
-    | MemorySettings
-)
+ComparingSettings = PrototypeSettings | MatchingSettings | SiameseSettings
+LearnerSettings = GradientSettings | ComparingSettings | MetaLstmSettings | MemorySettings
 LEARNER_SETTINGS: dict[str, type[LearnerSettings]] = {
     "gradient": GradientSettings,
     "prototypes": PrototypeSettings,

@@ -24,6 +24,7 @@ def learner(workload: Workload) -> Learner:
         order="second",
         steps=1,
         test_steps=1,
+        ways=0,
         trained=True,
     )
     if workload.regression:

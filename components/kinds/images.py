@@ -20,7 +20,7 @@ from components.kinds.image_classes import few_sets_of_classes, require_enough
 from components.kinds.supervised import Supervised, draw_set
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
 from metasgd.learner import Learner, Problem
-from metasgd.learner_settings import PrototypeSettings
+from metasgd.learner_settings import ComparingSettings, GradientSettings
 from metasgd.learners import LEARNERS
 from metasgd.tasks import TaskDistribution
 from metasgd.tasks.images import ClassIndex, ImageEpisodes, with_rotations
@@ -98,9 +98,9 @@ class Images(Supervised[ImageTasks]):
         return self.distributions[name]
 
     def in_training(self, learner: Learner) -> tuple[Learner, TaskDistribution]:
-        """Prototypes may be trained on tasks of more classes than they are for."""
+        """On tasks of more classes than it is for, where its settings say so."""
         settings, tasks = learner.settings, self.distributions["train"]
-        ways = settings.ways if isinstance(settings, PrototypeSettings) else 0
+        ways = settings.ways if isinstance(settings, GradientSettings | ComparingSettings) else 0
         if not ways:
             return learner, tasks
         wider = replace(learner, problem=replace(learner.problem, outputs=ways))

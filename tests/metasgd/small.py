@@ -39,6 +39,7 @@ def learner_settings(alpha: Any = "per-parameter", **changes: Any) -> GradientSe
         "order": "second",
         "steps": 1,
         "test_steps": 1,
+        "ways": 0,
         "trained": True,
     }
     return GradientSettings(alpha=alpha, **(settings | changes))

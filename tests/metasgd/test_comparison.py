@@ -33,9 +33,9 @@ from tests.metasgd.small import (
 
 SETTINGS = {
     "prototypes": PrototypeSettings("prototypes", ways=0),
-    "cosine": MatchingSettings("matching", "cosine", scale=10.0),
-    "euclidean": MatchingSettings("matching", "euclidean", scale=1.0),
-    "siamese": SiameseSettings("siamese"),
+    "cosine": MatchingSettings("matching", "cosine", scale=10.0, ways=0),
+    "euclidean": MatchingSettings("matching", "euclidean", scale=1.0, ways=0),
+    "siamese": SiameseSettings("siamese", ways=0),
 }
 NORMALISATIONS = ("transductive", "inductive", "joint")
 

@@ -53,7 +53,7 @@ from metasgd.learners import build_learner
 from metasgd.configuration import MlpSettings
 from metasgd.learner_settings import GradientSettings
 from metasgd.tasks import Examples
-settings = GradientSettings("gradient", "per-parameter", (0.1, 0.1), {}, "all", "second", 1, 1, True)
+settings = GradientSettings("gradient", "per-parameter", (0.1, 0.1), {}, "all", "second", 1, 1, 0, True)
 learner = build_learner(Problem("regression", (1,), 1), MlpSettings("mlp", (4,)), settings)
 meta = learner.initial(torch.Generator().manual_seed(1))
 print(len(learner.adapt(meta, Examples(torch.ones(2, 1), torch.ones(2, 1))).theta))

@@ -31,8 +31,8 @@ SETTINGS: dict[str, LearnerSettings] = {
     "boil": learner_settings(alpha="fixed", adapts="body"),
     "curvature": learner_settings(alpha="curvature"),
     "prototypes": PrototypeSettings("prototypes", ways=0),
-    "matching": MatchingSettings("matching", "cosine", scale=10.0),
-    "siamese": SiameseSettings("siamese"),
+    "matching": MatchingSettings("matching", "cosine", scale=10.0, ways=0),
+    "siamese": SiameseSettings("siamese", ways=0),
     "meta-lstm": MetaLstmSettings("meta-lstm", hidden=3, steps=2, test_steps=3),
     "memory": MemorySettings("memory", side=3, controller=8, slots=6, width=2, heads=2, decay=0.9),
 }

@@ -99,7 +99,7 @@ def test_an_algorithm_of_ones_own() -> None:
     """Only the algorithms may gain names; one that is given in full can be compared."""
     own = (
         "{kind: gradient, alpha: scalar, start: [1, 1], layers: {}, adapts: all, order: first, steps: 2, "
-        "test_steps: 2, trained: true}"
+        "test_steps: 2, ways: 0, trained: true}"
     )
     experiment = load(f"algorithms.mine={own}", "compare=[mine]")
     assert [training.learner.order for training in experiment.trainings([1])] == ["first"]
@@ -118,6 +118,8 @@ def test_learners_that_cannot_take_the_tasks_or_the_network_are_refused() -> Non
     words = "algorithms.boil: network.head is 'shared'; expected 'per-class'"
     assert words in refused("compare=[boil]", name=glyphs)
     assert load("compare=[boil]", "network.head=per-class", name=glyphs).compare == ["boil"]
+    words = "algorithms.maml: ways is 7; expected 0, as only a shared head takes more classes"
+    assert words in refused("algorithms.maml.ways=7", "network.head=per-class", name=glyphs)
     words = "algorithms.siamese: network.kind is 'mlp'; expected 'convnet'"
     assert words in refused("compare=[siamese]", "network={kind: mlp, hidden: [8]}", name=glyphs)
 

@@ -1,4 +1,4 @@
-"""Prototypes that are trained on tasks of more classes than they are for."""
+"""Learners that are trained on tasks of more classes than they are for."""
 
 from pathlib import Path
 
@@ -14,23 +14,26 @@ from tests.components.kinds.loading import load
 from tests.components.kinds.test_image_classes import PLAIN, birds
 
 
-def job(folder: Path, ways: int) -> Job:
+def job(folder: Path, algorithm: str, ways: int) -> Job:
     """Two ways, of four classes in each split."""
     experiment = load(
         f"tasks.source.path={birds(folder / 'birds', PLAIN)}", "tasks.source.size=8",
         "tasks.distribution.ways=2", "tasks.stored.validation=4", "tasks.stored.gate=4",
         "tasks.stored.test=4", "tasks.stored.test_queries=2",
         "network.blocks=2", "network.filters=4", "train.iterations=3", "train.meta_batch=2",
-        "compare=[prototypes]", f"algorithms.prototypes.ways={ways}",
+        f"compare=[{algorithm}]", f"algorithms.{algorithm}.ways={ways}",
         name="pictures-5way-1shot",
     )  # fmt: skip
     preprocess(experiment.tasks, folder / "episodes")
-    return Job.of(experiment.training("prototypes", seed=1), load_tasks(folder / "episodes"))
+    return Job.of(experiment.training(algorithm, seed=1), load_tasks(folder / "episodes"))
 
 
+@pytest.mark.parametrize("algorithm", ["meta-sgd", "prototypes", "matching", "siamese"])
 @pytest.mark.parametrize(("ways", "trained"), [(0, 2), (4, 4)])
-def test_tasks_of_training_have_that_many_classes(tmp_path: Path, ways: int, trained: int) -> None:
-    own = job(tmp_path, ways)
+def test_tasks_of_training_have_that_many_classes(
+    tmp_path: Path, algorithm: str, ways: int, trained: int
+) -> None:
+    own = job(tmp_path, algorithm, ways)
     learner, tasks = own.tasks.in_training(own.learner)  # type: ignore[attr-defined]
     batch = tasks.sample(1, generator(1, "tasks"))
     assert learner.problem.outputs == len(batch.support_y.unique()) == trained
@@ -41,6 +44,6 @@ def test_tasks_of_training_have_that_many_classes(tmp_path: Path, ways: int, tra
 
 
 def test_more_classes_than_there_are_are_refused(tmp_path: Path) -> None:
-    own = job(tmp_path, ways=5)
+    own = job(tmp_path, "meta-sgd", ways=5)
     with pytest.raises(InputError, match=r"ways is 5; expected at most the 4 classes there are"):
         own.tasks.fit(own.learner, own.training, Hooks(lambda point: None))
