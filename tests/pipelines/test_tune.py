@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.artifacts.episodes import read_episodes
+from components.kinds.experiment import load_experiment
+from components.train import tuning
+from metasgd.errors import InputError
 from pipelines import tune
 from tests.components.lane import PARAMS, SINE
 
@@ -29,3 +32,11 @@ def test_overrides_reach_preprocessing_and_training(
     record = json.loads((tmp_path / "artifacts" / "tune" / SINE / "maml-seed1.json").read_text())
     assert record["best"] == min((0.001, 0.01), key=lambda rate: record["scores"][str(rate)])
     assert "|4|4|" in capsys.readouterr().out
+
+
+def test_a_learner_without_an_inner_rate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = load_experiment("glyphs-5way-1shot", path=PARAMS)
+    training = experiment.training("prototypes", seed=1)
+    with pytest.raises(InputError, match="prototypes has no inner rate; expected kind gradient"):
+        tuning.tune(training, [0.1], tmp_path / "episodes")
