@@ -63,19 +63,6 @@ def curve(experiment: str, algorithm: str = "meta-sgd", points: int = 8) -> str:
     return _table([], [])
 
 
-def costs(*experiments: str) -> str:
-    """A row for every experiment and algorithm: what its trainings took."""
-    titles = ["experiment", "algorithm", "iterations", "tasks in each", "a training took"]
-    return _table(titles, map(_cost_row, _chosen(experiments)))
-
-
-def _cost_row(record: Record) -> list[str]:
-    known = [seconds for seconds in record.seconds if seconds is not None]
-    took = duration(sum(known) / len(known)) if known else "not known"
-    train = record.train
-    return [record.experiment, record.algorithm, f"{train['iterations']:,}", str(train["meta_batch"]), took]
-
-
 def further_steps(*experiments: str) -> str:
     """A row for every experiment and algorithm: every seed after one step, and all after every step."""
     chosen = _chosen(experiments)

@@ -51,12 +51,6 @@ def test_several_steps_are_said() -> None:
     assert tables._score_row(record, 5, None, served=False)[4] == "**0.900 ± 0.050** (5 steps)"
 
 
-def test_what_trainings_took() -> None:
-    """The mean of 60 and 90 seconds."""
-    *_, first, _ = tables.costs("sinusoid-5shot-paper").split("\n")
-    assert first == "| sinusoid-5shot-paper | meta-sgd | 60,000 | 4 | 1 min 15 s |"
-
-
 def test_a_curve_has_the_first_seeds_validation_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
