@@ -23,11 +23,15 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     Raises InputError for an experiment or a key that is unknown.
     """
     options = parser.parse_args()
+    require_lanes(options)
+    return options
 
+
+def require_lanes(options: argparse.Namespace) -> None:
+    """Set `names` to the experiments that are meant. Raises InputError for one or a key that is unknown."""
     from components.config.resolution import require_known
 
     options.names = require_known(options.experiments, options.overrides)
-    return options
 
 
 def add_cache_option(parser: argparse.ArgumentParser) -> None:

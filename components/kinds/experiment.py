@@ -66,7 +66,7 @@ def load_experiments(
     experiments takes.
     """
     sections = resolved(names, overrides, path, others)
-    return [_built(name, section, f"{path}: {name}") for name, section in sections.items()]
+    return [_built(name, sections[name], f"{path}: {name}") for name in names]
 
 
 def _built(name: str, section: Section, where: str) -> Experiment:

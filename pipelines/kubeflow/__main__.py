@@ -8,13 +8,15 @@ import argparse
 from pathlib import Path
 
 from components.console.command import run_command
-from pipelines.options import add_cache_option, add_lane_options, parse
+from pipelines.options import add_cache_option, add_lane_options, require_lanes
 
 ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
 
 
 def main() -> None:
-    options = parse(_parser())
+    options = _parser().parse_args()
+    if options.action != "runs":
+        require_lanes(options)
 
     from rich.console import Console
 

@@ -32,7 +32,7 @@ MADE: dict[str, Callable[[], Settings]] = {
     [
         ("convnet", "halving", "pool", ("pooling", "strides")),
         ("convnet", "kind", "mlp", ("convnet",)),
-        ("learner", "alpha", "per_parameter", ("per-parameter", "scalar", "fixed", "none")),
+        ("learner", "alpha", "per_parameter", ("per-parameter", "scalar", "fixed", "curvature", "none")),
         ("training", "schedule", "cosin", ("constant", "cosine")),
         ("training", "device", "gpu", ("cpu", "cuda", "auto")),
         ("trpo", "estimator", "dise", ("plain", "dice")),
