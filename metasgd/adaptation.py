@@ -4,21 +4,17 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Self
 
 import torch
 from torch import Tensor
 from torch.func import grad
 
 from metasgd.configuration import ConvNetSettings, NetworkSettings
-from metasgd.curvature import bent
-from metasgd.curvature import start as curvature
+from metasgd.curvature import bent, matrices
 from metasgd.errors import InputError
 from metasgd.heads import first_rows, gather, in_head, spread
-from metasgd.learner import Adapted, Learner, Meta, Problem
+from metasgd.learner import Adapted, Learner, Meta
 from metasgd.learner_settings import GradientSettings, LearnerSettings
-from metasgd.networks import build
-from metasgd.objectives import OBJECTIVES
 from metasgd.tasks import Examples
 from metasgd.trees import Parameters
 
@@ -44,15 +40,6 @@ def _drawn(bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
 @dataclass(frozen=True)
 class SteppingLearner(Learner):
     """Learners that adapt by moving the network's parameters, step by step."""
-
-    @classmethod
-    def of(cls, problem: Problem, architecture: NetworkSettings, settings: LearnerSettings) -> Self:
-        network = build(architecture, problem.input_shape, problem.outputs)
-        return cls(problem, architecture, settings, network, OBJECTIVES[problem.objective])
-
-    @classmethod
-    def problem_with(cls, network: NetworkSettings, settings: LearnerSettings) -> str | None:
-        return None
 
     @abstractmethod
     def thetas(self, meta: Meta, support: Examples, steps: int) -> Iterator[Parameters]:
@@ -128,7 +115,7 @@ class GradientLearner(SteppingLearner):
                 starts = {name: own.get(layer, start) for name, layer in layers.items()}
                 alpha = {name: starts[name].expand_as(value).clone() for name, value in moved.items()}
             case "curvature":
-                alpha = curvature(self.moved(theta), start)
+                alpha = matrices(self.moved(theta), start)
             case "scalar" | "fixed":
                 alpha = {"all": start}
             case "none":

@@ -1,4 +1,4 @@
-"""Meta-Curvature (Park and Oliva 2019, MC2): alpha is a product of small matrices for each layer.
+"""Meta-Curvature (Park and Oliva 2019): alpha is a product of small matrices for each layer.
 
 A layer's gradient, as a tensor [taps, inputs, outputs], is multiplied by a matrix along each of its sides,
 which mixes what lies along it. Without mixing, that is a rate per entry: a Meta-SGD whose alpha is an outer
@@ -16,7 +16,7 @@ TAPS = 9  # of a 3x3 convolution, whose weight is [taps * inputs, outputs]
 SIDES = ("taps", "inputs", "outputs")
 
 
-def start(theta: Parameters, rate: Tensor) -> Parameters:
+def matrices(theta: Parameters, rate: Tensor) -> Parameters:
     """alpha by which a step is that of one rate: in a layer's first matrix; the others are the identity."""
     alpha: Parameters = {}
     for name, value in theta.items():

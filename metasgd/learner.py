@@ -20,8 +20,8 @@ from torch import Tensor
 from metasgd.configuration import NetworkSettings
 from metasgd.errors import InputError
 from metasgd.learner_settings import LearnerSettings
-from metasgd.networks import Network
-from metasgd.objectives import Objective
+from metasgd.networks import Network, build
+from metasgd.objectives import OBJECTIVES, Objective
 from metasgd.tasks import Batch, Examples
 from metasgd.trees import Parameters
 
@@ -75,14 +75,15 @@ class Learner(ABC):
     objective: Objective
 
     @classmethod
-    @abstractmethod
     def of(cls, problem: Problem, architecture: NetworkSettings, settings: LearnerSettings) -> Self:
         """For settings without a problem. Raises InputError for examples that the network cannot take."""
+        network = build(architecture, problem.input_shape, problem.outputs)
+        return cls(problem, architecture, settings, network, OBJECTIVES[problem.objective])
 
     @classmethod
-    @abstractmethod
     def problem_with(cls, network: NetworkSettings, settings: LearnerSettings) -> str | None:
         """Why it cannot have such a network: "key is value; expected …"."""
+        return None
 
     @abstractmethod
     def initial(self, generator: torch.Generator) -> Meta:

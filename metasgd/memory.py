@@ -15,13 +15,10 @@ from torch import Tensor
 from torch.func import vmap
 
 from metasgd.comparison import one_hot
-from metasgd.configuration import NetworkSettings
 from metasgd.errors import InputError
 from metasgd.initialisation import he_normal
-from metasgd.learner import Adapted, Learner, Meta, Problem
-from metasgd.learner_settings import LearnerSettings, MemorySettings
-from metasgd.networks import build
-from metasgd.objectives import OBJECTIVES
+from metasgd.learner import Adapted, Learner, Meta
+from metasgd.learner_settings import MemorySettings
 from metasgd.tasks import Batch, Examples
 from metasgd.trees import Parameters
 
@@ -53,16 +50,6 @@ class MemoryLearner(Learner):
     """
 
     settings: MemorySettings
-
-    @classmethod
-    def of(cls, problem: Problem, architecture: NetworkSettings, settings: LearnerSettings) -> Self:
-        assert isinstance(settings, MemorySettings)  # noqa: S101  # by `metasgd.learners.LEARNERS`
-        network = build(architecture, problem.input_shape, problem.outputs)
-        return cls(problem, architecture, settings, network, OBJECTIVES[problem.objective])
-
-    @classmethod
-    def problem_with(cls, network: NetworkSettings, settings: LearnerSettings) -> str | None:
-        return None
 
     @property
     def any_ways(self) -> bool:

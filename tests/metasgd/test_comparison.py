@@ -16,17 +16,15 @@ from metasgd.evaluation import score
 from metasgd.learner import Adapted, Problem
 from metasgd.learner_settings import MatchingSettings, PrototypeSettings, SiameseSettings
 from metasgd.learners import build_learner
-from metasgd.meta_gradient import compilable, meta_gradient
 from metasgd.seeds import generator
 from metasgd.serving import ServedModel
 from metasgd.tasks import Batch, Examples
-from metasgd.training import meta_train
+from tests.metasgd.agreeing import compiled_agrees, learns_and_repeats, slopes_agree
 from tests.metasgd.pictures import episodes, one, tasks
 from tests.metasgd.small import (
     as_double,
     convnet_settings,
     double,
-    same,
     start,
     training_settings,
 )
@@ -153,19 +151,7 @@ def test_any_number_of_classes(name: str) -> None:
 def test_gradients_are_those_of_finite_differences(name: str, normalisation: str) -> None:
     learner, batch = comparing(name, normalisation=normalisation, filters=2), double(tasks(2))
     meta = as_double(start(learner))
-    gradients, loss = meta_gradient(learner)(meta, batch)
-    step = 1e-6
-    for parameter, value in meta.theta.items():
-        position = (0,) * value.ndim
-        losses = []
-        for sign in (1, -1):
-            moved = value.clone()
-            moved[position] += sign * step
-            changed = meta._replace(theta={**meta.theta, parameter: moved})
-            losses.append(float(meta_gradient(learner)(changed, batch)[1]))
-        slope = (losses[0] - losses[1]) / (2 * step)
-        assert float(gradients.theta[parameter][position]) == pytest.approx(slope, rel=1e-4, abs=1e-7)
-    assert loss.isfinite()
+    slopes_agree(learner, meta, batch, meta.theta, size=1e-6, rel=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -192,29 +178,14 @@ def test_served_predictions_are_those_that_are_scored(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_training_learns_and_repeats_bit_for_bit(name: str) -> None:
-    learner, settings = comparing(name), training_settings(iterations=40, validate_every=20)
-
-    def trained() -> Any:
-        return meta_train(learner, episodes(), lambda meta: 0.0, settings, seed=1)
-
-    outcome = trained()
-    losses = [point.values["train_loss"] for point in outcome.curve]
-    assert sum(losses[-5:]) < sum(losses[:5])
-    assert same(outcome.meta, trained().meta)
+    learns_and_repeats(
+        comparing(name), episodes(), training_settings(iterations=40, validate_every=20), few=5
+    )
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_compiled_is_the_same_to_rounding(name: str) -> None:
-    learner, batch = comparing(name), tasks(2)
-    meta = start(learner)
-    expected, loss = meta_gradient(learner)(meta, batch)
-    torch.compiler.reset()
-    compiled = torch.compile(compilable(learner), fullgraph=True, dynamic=False)
-    with torch.no_grad():
-        found, found_loss = compiled(meta, batch)
-    torch.testing.assert_close(found_loss, loss)
-    for parameter, value in expected.theta.items():
-        torch.testing.assert_close(found.theta[parameter], value, rtol=1e-4, atol=1e-5)
+    compiled_agrees(comparing(name), tasks(2), atol=1e-5)
 
 
 def test_one_shot_matching_by_distance_is_prototypes() -> None:

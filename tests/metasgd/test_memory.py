@@ -14,12 +14,11 @@ from metasgd.learner import Meta, Problem
 from metasgd.learner_settings import MemorySettings
 from metasgd.learners import build_learner
 from metasgd.memory import EMPTY, MemoryLearner, State, least_used
-from metasgd.meta_gradient import compilable, meta_gradient
 from metasgd.serving import ServedModel
-from metasgd.tasks import Batch, Examples
-from metasgd.training import meta_train
+from metasgd.tasks import Examples
+from tests.metasgd.agreeing import compiled_agrees, learns_and_repeats, slopes_agree
 from tests.metasgd.pictures import episodes, one, tasks
-from tests.metasgd.small import as_double, convnet_settings, double, same, start, training_settings
+from tests.metasgd.small import as_double, convnet_settings, double, start, training_settings
 
 SETTINGS = MemorySettings("memory", side=3, controller=8, slots=6, width=2, heads=1, decay=0.5)
 
@@ -120,16 +119,7 @@ def test_other_numbers_of_classes_are_refused() -> None:
 def test_gradients_are_those_of_finite_differences() -> None:
     learner, batch = memory_learner(), double(tasks(2, shots=1))
     meta = as_double(start(learner))
-    gradients, _ = meta_gradient(learner)(meta, batch)
-    for name, value in meta.theta.items():
-        position, size = (0,) * value.ndim, 1e-6
-        losses = []
-        for sign in (1, -1):
-            moved = value.clone()
-            moved[position] += sign * size
-            losses.append(float(meta_gradient(learner)(Meta({**meta.theta, name: moved}, {}), batch)[1]))
-        slope = (losses[0] - losses[1]) / (2 * size)
-        assert float(gradients.theta[name][position]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
+    slopes_agree(learner, meta, batch, meta.theta, size=1e-6, rel=1e-4, atol=1e-8)
 
 
 def test_the_loss_counts_support_pictures_before_their_labels() -> None:
@@ -142,16 +132,8 @@ def test_the_loss_counts_support_pictures_before_their_labels() -> None:
 
 
 def test_training_learns_and_repeats_bit_for_bit() -> None:
-    learner = memory_learner()
     settings = training_settings(iterations=60, validate_every=30, rate=0.01)
-
-    def trained() -> Any:
-        return meta_train(learner, episodes(), lambda meta: 0.0, settings, seed=1)
-
-    outcome = trained()
-    losses = [point.values["train_loss"] for point in outcome.curve]
-    assert sum(losses[-10:]) < sum(losses[:10])
-    assert same(outcome.meta, trained().meta)
+    learns_and_repeats(memory_learner(), episodes(), settings, few=10)
 
 
 def test_scores_have_the_shape_of_all_learners() -> None:
@@ -160,16 +142,7 @@ def test_scores_have_the_shape_of_all_learners() -> None:
 
 
 def test_compiled_is_the_same_to_rounding() -> None:
-    learner, batch = memory_learner(), tasks(2, shots=1)
-    meta = start(learner)
-    expected, loss = meta_gradient(learner)(meta, batch)
-    torch.compiler.reset()
-    compiled = torch.compile(compilable(learner), fullgraph=True, dynamic=False)
-    with torch.no_grad():
-        found, found_loss = compiled(meta, Batch(*batch))
-    torch.testing.assert_close(found_loss, loss)
-    for name, value in expected.theta.items():
-        torch.testing.assert_close(found.theta[name], value, rtol=1e-4, atol=1e-6)
+    compiled_agrees(memory_learner(), tasks(2, shots=1), atol=1e-6)
 
 
 def test_the_state_names_what_is_kept() -> None:

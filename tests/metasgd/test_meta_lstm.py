@@ -1,7 +1,6 @@
 """The LSTM that makes inner steps: by hand, and where its gates are fixed."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -9,13 +8,14 @@ from torch import Tensor
 from torch.func import grad
 
 from metasgd.configuration import MlpSettings
-from metasgd.learner import Meta
+from metasgd.learner import Adapted, Meta
 from metasgd.learner_settings import MetaLstmSettings
 from metasgd.learners import build_learner
-from metasgd.meta_gradient import compilable, meta_gradient
+from metasgd.meta_gradient import meta_gradient
 from metasgd.meta_lstm import Cell, MetaLstmLearner, preprocessed, step
-from metasgd.training import meta_train
-from tests.metasgd.small import LINE, as_double, curves, double, same, sinusoid, start, training_settings
+from metasgd.tasks import Batch
+from tests.metasgd.agreeing import compiled_agrees, learns_and_repeats, slopes_agree
+from tests.metasgd.small import LINE, as_double, curves, double, sinusoid, start, training_settings
 
 
 def lstm_learner(hidden: int = 3, steps: int = 2, layers: tuple[int, ...] = (4,)) -> MetaLstmLearner:
@@ -116,48 +116,30 @@ def test_it_starts_where_it_stays() -> None:
         assert ((value - before).abs() <= most + 1e-6).all()
 
 
-def test_the_meta_gradient_takes_inner_gradients_as_constants() -> None:
-    """Against finite differences of a loss whose inner gradients and losses are those of the first theta."""
+def test_gradients_by_the_rule_are_those_of_finite_differences() -> None:
+    """Of one step: no inner gradient depends on the rule yet, so that they are constants does not show."""
     learner, batch = lstm_learner(steps=1), double(curves(2))
-    meta = as_double(start(learner))
+    names = ("lstm.input", "lstm.bias", "forget.weight", "forget.bias", "take.weight", "take.bias")
+    slopes_agree(learner, as_double(start(learner)), batch, names, size=1e-5, rel=1e-3, atol=1e-8)
+
+
+def test_the_meta_gradient_takes_inner_gradients_as_constants() -> None:
+    """theta moves one to one but for the gates: with f = 1 and i = .05, by the query gradient at theta'."""
+    learner, batch = lstm_learner(steps=1), double(curves(1))
+    meta = fixed_gates(as_double(start(learner)), take=0.05)
     gradients, _ = meta_gradient(learner)(meta, batch)
-
-    def loss(rule_value: Tensor, name: str) -> float:
-        # The rule alone is moved, on which no inner gradient of the first step depends.
-        changed = Meta({**meta.theta, name: rule_value}, {})
-        return float(meta_gradient(learner)(changed, batch)[1])
-
-    for name in ("lstm.input", "lstm.bias", "forget.weight", "forget.bias", "take.weight", "take.bias"):
-        value, size = meta.theta[name], 1e-5
-        position = (0,) * value.ndim
-        up, down = value.clone(), value.clone()
-        up[position] += size
-        down[position] -= size
-        slope = (loss(up, name) - loss(down, name)) / (2 * size)
-        assert float(gradients.theta[name][position]) == pytest.approx(slope, rel=1e-3, abs=1e-8)
+    task = Batch(*(part[0] for part in batch))
+    adapted = learner.adapt(meta, task.support)
+    at_adapted = grad(lambda theta: learner.query_loss(Adapted(theta, {}), task))(adapted.theta)
+    for name, value in at_adapted.items():
+        torch.testing.assert_close(gradients.theta[name], value)
 
 
 def test_training_learns_and_repeats_bit_for_bit() -> None:
     learner = lstm_learner(hidden=5, steps=3, layers=(8,))
     settings = training_settings(iterations=60, validate_every=30, rate=0.01, clip=0.25)
-
-    def trained() -> Any:
-        return meta_train(learner, sinusoid(), lambda meta: 0.0, settings, seed=1)
-
-    outcome = trained()
-    losses = [point.values["train_loss"] for point in outcome.curve]
-    assert sum(losses[-10:]) < sum(losses[:10])
-    assert same(outcome.meta, trained().meta)
+    learns_and_repeats(learner, sinusoid(), settings, few=10)
 
 
 def test_compiled_is_the_same_to_rounding() -> None:
-    learner, batch = lstm_learner(), curves(2)
-    meta = start(learner)
-    expected, loss = meta_gradient(learner)(meta, batch)
-    torch.compiler.reset()
-    compiled = torch.compile(compilable(learner), fullgraph=True, dynamic=False)
-    with torch.no_grad():
-        found, found_loss = compiled(meta, batch)
-    torch.testing.assert_close(found_loss, loss)
-    for name, value in expected.theta.items():
-        torch.testing.assert_close(found.theta[name], value, rtol=1e-4, atol=1e-6)
+    compiled_agrees(lstm_learner(), curves(2), atol=1e-6)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.kinds.kind import Hooks
+from components.kinds.supervised import Supervised
 from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
 from components.train.step import Job
@@ -34,7 +35,8 @@ def test_tasks_of_training_have_that_many_classes(
     tmp_path: Path, algorithm: str, ways: int, trained: int
 ) -> None:
     own = job(tmp_path, algorithm, ways)
-    learner, tasks = own.tasks.in_training(own.learner)  # type: ignore[attr-defined]
+    assert isinstance(own.tasks, Supervised)
+    learner, tasks = own.tasks.in_training(own.learner)
     batch = tasks.sample(1, generator(1, "tasks"))
     assert learner.problem.outputs == len(batch.support_y.unique()) == trained
     outcome = own.tasks.fit(own.learner, own.training, Hooks(lambda point: None))
