@@ -48,7 +48,7 @@ def slopes_agree(
 def learns_and_repeats(
     learner: Learner, tasks: TaskDistribution, settings: TrainingSettings, few: int
 ) -> None:
-    """Losses fall, from the first few points of the curve to the last; trained again, all bits are the same."""
+    """Losses fall along the curve, by its first and last few points; a second training has the same bits."""
     outcome, again = (meta_train(learner, tasks, lambda meta: 0.0, settings, seed=1) for _ in range(2))
     losses = [point.values["train_loss"] for point in outcome.curve]
     assert sum(losses[-few:]) < sum(losses[:few])
