@@ -83,12 +83,8 @@ class ConvBody:
                 return {"x": support_x}
 
     def __call__(self, theta: Parameters, x: Tensor, context: Parameters | None = None) -> Tensor:
-        """Features [examples, features]."""
-        given = context or {}
-        support_x = given.get("x")
-        if support_x is None:
-            return self._forward(theta, x, given)[0]
-        return self._forward(theta, torch.cat([support_x, x]), {})[0][len(support_x) :]
+        """Features [examples, features], normalised by what of `context` is statistics, else by x's own."""
+        return self._forward(theta, x, context or {})[0]
 
     def _forward(self, theta: Parameters, x: Tensor, given: Parameters) -> tuple[Tensor, Parameters]:
         """Features, and the statistics that normalised them: those given, or else those of x."""
@@ -155,7 +151,12 @@ class ConvNet:
         return self.body.context(theta, support_x)
 
     def __call__(self, theta: Parameters, x: Tensor, context: Parameters | None = None) -> Tensor:
-        features = self.body(theta, x, context)
+        support_x = (context or {}).get("x")
+        if support_x is None:
+            return self._classified(theta, self.body(theta, x, context))
+        return self._classified(theta, self.body(theta, torch.cat([support_x, x])))[len(support_x) :]
+
+    def _classified(self, theta: Parameters, features: Tensor) -> Tensor:
         return features @ theta["classifier.weight"] + theta["classifier.bias"]
 
 

@@ -1,8 +1,8 @@
 """Tiny trainings of every kind end where they ended before: recorded numbers, which no rebuilding may move.
 
-The recordings are of 2026-11-25, commit dd84e15 ("damped-policies": of 2026-11-27), torch 2.15.0; `machine`
-names the processor. There, the bits are the same; elsewhere, sums are taken in another order, and the numbers
-are the same to rounding.
+The recordings are of 2026-11-25, commit dd84e15 ("damped-policies": of 2026-11-27; "joint-images": of
+2026-11-30, commit d7f6acb), torch 2.15.0; `machine` names the processor. There, the bits are the same;
+elsewhere, sums are taken in another order, and the numbers are the same to rounding.
 
 "policies" is as policies are trained, and holds on its processor alone: its metric, of a few trajectories, is
 nearly singular, and conjugate gradients divide by what is rounding there. In one iteration, this moves the KL
@@ -49,11 +49,11 @@ def sine() -> Outcome:
     return meta_train(sine_learner(), sinusoid(), lambda meta: 0.0, training_settings(), seed=1)
 
 
-def images() -> Outcome:
+def images(**network: str) -> Outcome:
     pictures = torch.randint(256, (24, 1, 8, 8), generator=generator(1, "pictures"), dtype=torch.uint8)
     episodes = ImageEpisodes(episode_settings(3, 1, 1), pictures, ClassIndex.of(torch.full((6,), 4)))
     problem = Problem("classification", (1, 8, 8), 3)
-    learner = build_learner(problem, convnet_settings(), learner_settings(start=(0.1, 0.1)))
+    learner = build_learner(problem, convnet_settings(**network), learner_settings(start=(0.1, 0.1)))
     return meta_train(learner, episodes, lambda meta: 0.0, training_settings(), seed=1)
 
 
@@ -67,6 +67,7 @@ def policies(**settings: float) -> Outcome:
 TRAININGS: dict[str, Callable[[], Outcome]] = {
     "sine": sine,
     "images": images,
+    "joint-images": lambda: images(normalisation="joint", head="shared"),
     "policies": policies,
     "damped-policies": lambda: policies(damping=0.1),
 }
