@@ -97,7 +97,9 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         problem = _settings(Problem, document["problem"])
         chosen = learner_with_later_keys(document["learner"])
         learner = _settings(LEARNER_SETTINGS[chosen["kind"]], chosen)
-        network = _settings(NETWORKS[document["network"]["kind"]], with_later_keys(document["network"]))
+        network = _settings(
+            NETWORKS[document["network"]["kind"]], network_with_later_keys(document["network"])
+        )
         return build_learner(problem, network, learner), document["about"]
     except OSError as error:
         raise CheckpointError(f"{path}: {_reason(error)}; expected a checkpoint") from None
@@ -114,7 +116,7 @@ def learner_with_later_keys(learner: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "gradient", "layers": {}, "adapts": "all", "ways": 0, **learner}
 
 
-def with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:
+def network_with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:
     """A network's settings as they are now, from checkpoints that say less, or in other words."""
     later = dict(network)
     if later.get("kind") == "convnet":

@@ -25,8 +25,8 @@ from metasgd.checkpoint import (
     WEIGHTS,
     learner_with_later_keys,
     load_checkpoint,
+    network_with_later_keys,
     save_checkpoint,
-    with_later_keys,
 )
 from metasgd.errors import InputError
 from metasgd.learner import Learner, Meta, Problem
@@ -88,8 +88,9 @@ class Trained:
     def alpha(self) -> dict[str, np.ndarray]:
         """Rates by layer, in the network's order; none where alpha is made of matrices."""
         settings = self.learner.settings
-        rates = not (isinstance(settings, GradientSettings) and settings.alpha == "curvature")
-        return {name: value.numpy() for name, value in self.meta.alpha.items() if rates}
+        if isinstance(settings, GradientSettings) and settings.alpha == "curvature":
+            return {}
+        return {name: value.numpy() for name, value in self.meta.alpha.items()}
 
     def curve(self) -> pd.DataFrame:
         """Columns iteration, one per measured value, validation (NaN between validations)."""
@@ -173,6 +174,6 @@ def _training(about: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     return {
         **found,
         "learner": learner_with_later_keys(learner),
-        "network": with_later_keys(network),
+        "network": network_with_later_keys(network),
         "train": train,
     }

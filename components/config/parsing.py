@@ -41,7 +41,8 @@ def _first_problem(error: pydantic.ValidationError, text: str | bytes) -> str:
     key = "" if problem["type"] == "json_invalid" else ".".join(_keys(problem["loc"], text))
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "union_tag_not_found":
-        key, message = f"{key}.{problem['ctx']['discriminator'].strip(chr(39))}", "Field required"
+        missing = problem["ctx"]["discriminator"].strip("'")
+        key, message = f"{key}.{missing}", "Field required"
     value = problem["input"]
     shown = "" if isinstance(value, Mapping | bytes) else f" (found {value!r})"
     return f"{key or 'document'}: {message}{shown}"

@@ -19,6 +19,7 @@ from components.config.sources import GENERATED, ImageSource
 from components.kinds.image_classes import few_sets_of_classes, require_enough
 from components.kinds.supervised import Supervised, draw_set
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
+from metasgd.errors import InputError
 from metasgd.learner import Learner, Problem
 from metasgd.learner_settings import ComparingSettings, GradientSettings
 from metasgd.learners import LEARNERS
@@ -98,11 +99,16 @@ class Images(Supervised[ImageTasks]):
         return self.distributions[name]
 
     def in_training(self, learner: Learner) -> tuple[Learner, TaskDistribution]:
-        """On tasks of more classes than it is for, where its settings say so."""
+        """On tasks of more classes than it is for, where its settings say so. Raises InputError."""
         settings, tasks = learner.settings, self.distributions["train"]
         ways = settings.ways if isinstance(settings, GradientSettings | ComparingSettings) else 0
         if not ways:
             return learner, tasks
+        if ways > len(tasks.index):
+            raise InputError(
+                f"{self.parameters.place}: ways of kind {settings.kind} is {ways}; expected at most "
+                f"{len(tasks.index)}, the training classes"
+            )
         wider = replace(learner, problem=replace(learner.problem, outputs=ways))
         return wider, replace(tasks, settings=replace(tasks.settings, ways=ways))
 

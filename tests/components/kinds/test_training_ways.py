@@ -47,5 +47,7 @@ def test_tasks_of_training_have_that_many_classes(
 
 def test_more_classes_than_there_are_are_refused(tmp_path: Path) -> None:
     own = job(tmp_path, "meta-sgd", ways=5)
-    with pytest.raises(InputError, match=r"ways is 5; expected at most the 4 classes there are"):
+    with pytest.raises(
+        InputError, match="birds: ways of kind gradient is 5; expected at most 4, the training"
+    ):
         own.tasks.fit(own.learner, own.training, Hooks(lambda point: None))
