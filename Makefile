@@ -53,13 +53,18 @@ CLUSTER = --host $(call quoted,KFP_HOST) $(call option,--namespace,KFP_NAMESPACE
   $(call option,--cache,CACHE)
 WHICH = $(call quoted,MODEL) $(call option,--version,VERSION) $(call option,--alias,ALIAS)
 
+##@ Start
+
 help:  ## Print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' \
+	  $(MAKEFILE_LIST)
 
 pipeline-run: setup $(if $(filter docker,$(value RUNNER)),$(if $(value IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
 	@$(if $(value KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(value WAIT),--wait),\
 	  $(RUN) -m pipelines --runner $(call quoted,RUNNER) --base $(call quoted,IMAGE_BASE) \
 	  $(call option,--image,IMAGE) $(call option,--cache,CACHE)) $(LANES)
+
+##@ On Kubeflow
 
 pipeline-schedule: setup  ## Run experiments on Kubeflow again and again: CRON="0 0 3 * * *" KFP_HOST=https://…
 	@$(RUN) -m pipelines.kubeflow schedule $(CLUSTER) --cron $(call quoted,CRON) $(LANES)
@@ -73,6 +78,8 @@ pipeline-runs: setup  ## List the last runs on Kubeflow, with state and address:
 pipeline-compile: setup  ## Write the pipeline for Kubeflow alone, to pipeline.yaml
 	@$(RUN) -m pipelines.kubeflow compile $(CLUSTER) $(LANES)
 
+##@ Images
+
 image: setup  ## Build the image of every step: REGISTRY=… IMAGE_BASE=…
 	@$(RUN) -m pipelines.image --build --base $(call quoted,IMAGE_BASE) $(call option,--registry,REGISTRY)
 
@@ -83,6 +90,8 @@ image-serving: setup  ## Build the small image that serves models on the CPU: IM
 	@docker build --file docker/serving.Dockerfile --build-arg BASE=$(call quoted,IMAGE_BASE) \
 	  --tag $(call quoted,IMAGE) --build-arg REFERENCE=$(call quoted,IMAGE) \
 	  --build-arg COMMIT="$$(git rev-parse HEAD)" .
+
+##@ Work on the project
 
 test: setup-dev  ## Run the test suite
 	@IMAGE_BASE=$(call quoted,IMAGE_BASE) $(RUN) -m pytest
@@ -102,11 +111,15 @@ format: setup-dev  ## Format the code
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
+##@ Data and trainings
+
 data: setup  ## Put a data set in place: DATASET=omniglot|miniimagenet|NAME DATA_SOURCE=PATH
 	@$(RUN) -m components.datasets $(call quoted,DATASET) $(call option,--source,DATA_SOURCE)
 
 tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
 	@$(RUN) -m pipelines.tune $(LANES) --rates $(call each,RATES)
+
+##@ Published numbers
 
 publish: setup  ## Measure experiments into results/ and models/: EXPERIMENTS="sinusoid-5shot-paper" SEEDS="1 2 3" SET=… [FIRST=100]
 	@$(RUN) -m pipelines.publishing.publish $(LANES) $(call option,--first,FIRST)
@@ -120,11 +133,15 @@ evaluate-published: setup  ## Score the published models again, and compare with
 docs: setup-dev  ## Write the tables of README.md and docs/ anew, from results/
 	@$(RUN) -m cogapp -r -P README.md docs/*.md
 
+##@ Look at results
+
 repro: setup  ## dvc repro, with this environment on the path
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc repro
 
 ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
 	@$(RUN) -m components.tracking.ui --port $(call quoted,PORT)
+
+##@ Use a model
 
 predict: setup  ## Predict with a registered model: MODEL=glyphs-5way-1shot SUPPORT=my-classes QUERIES=unknown [OUTPUT= VERSION= ALIAS= GOAL= SEED=]
 	@$(RUN) -m components.serving.predict $(WHICH) $(call option,--support,SUPPORT) $(call option,--queries,QUERIES) \
@@ -140,6 +157,8 @@ deploy: setup  ## Render what serves a model on a cluster: MODEL=glyphs-5way-1sh
 
 rollback: setup  ## Move a champion back: MODEL=sinusoid-5shot [VERSION=1]
 	@$(RUN) -m components.tracking.rollback $(call quoted,MODEL) $(call option,--version,VERSION)
+
+##@ House-keeping
 
 lock:  ## Lock the requirements anew, with hashes
 	@$(RUN) -m uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -13,12 +13,13 @@ from pathlib import Path
 import pydantic
 from pydantic import TypeAdapter
 
+from components.console.messages import duration
 from components.plots.pages import page_environment
 from components.report.bars import groups
 from components.report.chapter import anchor, chapter
 from components.report.lanes import read_lanes
 from components.report.summary import Row, lane_rows
-from components.report.wording import duration, number, score
+from components.report.wording import number, score
 from metasgd.errors import InputError
 from metasgd.own_folder import own_folder
 

@@ -111,14 +111,6 @@ def versions(names: Sequence[str]) -> str:
     return f"{names[0]}-{names[-1]}" if consecutive else ", ".join(names) or "-"
 
 
-def duration(seconds: float) -> str:
-    """ "48 s", "3 min 12 s", "2 h 05 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
 def listed(words: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -2,13 +2,13 @@
 
 import argparse
 import gc
-import os
 import socket
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from components.console.command import require_model, run_command
+from components.console.listening import LOOPBACK, listen
 from components.console.signals import Stop, stoppable
 from components.serving.names import legible
 from metasgd.errors import InputError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from components.serving.bodies import Limits
 
 MEGABYTE = 1_000_000
-MOST_PORT = 65535
 YEAR = 365 * 24 * 60  # minutes
 GRACE = 10  # seconds that requests in progress have left once a signal has asked for the end
 
@@ -66,20 +65,11 @@ def _limits(options: argparse.Namespace) -> "Limits":
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises InputError for a port that is taken, and for an address elsewhere."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        listener = socket.create_server(address[:2], family=family)
-        # Connections inherit it; asyncio sets it only on sockets of its own making. Without it, an answer
-        # waits 40 ms for the client to acknowledge its first part.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
-    except (socket.gaierror, UnicodeError):
-        raise InputError(f"--host is {host!r}; expected an address of this machine") from None
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)  # without what Python adds to it
-        raise InputError(f"--port {port} on {host}: {reason}; expected a free port") from None
+    made = listen(host, port)
+    # Connections inherit it; asyncio sets it only on sockets of its own making. Without it, an answer
+    # waits 40 ms for the client to acknowledge its first part.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def _address(host: str, listener: socket.socket) -> str:
@@ -87,8 +77,6 @@ def _address(host: str, listener: socket.socket) -> str:
 
 
 def _require_sense(options: argparse.Namespace) -> None:
-    if not 0 <= options.port <= MOST_PORT:
-        raise InputError(f"--port is {options.port}; expected 0 to {MOST_PORT}")
     for name in ("most_tasks", "most_megabytes"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}; expected 1 or more")
@@ -105,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL", help="a registered model, or a checkpoint folder")
     parser.add_argument("--version", help="of a registered model; otherwise its champion")
     parser.add_argument("--alias", help="of a registered model, in place of champion")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is all")
+    parser.add_argument("--host", default=LOOPBACK, help="the address to listen on; 0.0.0.0 is all")
     parser.add_argument("--port", type=int, default=8080, help="the port there; 0 is any that is free")
     parser.add_argument(
         "--most-tasks", type=int, default=256, metavar="N", help="adapted tasks that are kept"

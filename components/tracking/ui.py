@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 
-from components.console.command import run_command
+from components.console.command import StepFailedError, run_command
+from components.console.listening import LOOPBACK, listen
 
 
 def main() -> None:
@@ -19,13 +20,16 @@ def main() -> None:
     if tracking_uri().startswith("http"):
         print("MLFLOW_TRACKING_URI names a server, which has a UI of its own")
         return
-    print(f"MLflow UI: http://127.0.0.1:{options.port} in about half a minute; Ctrl-C ends it", flush=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(options.port)]
+    listen(LOOPBACK, options.port).close()  # refuses a port that is taken
+    print(f"MLflow UI: http://{LOOPBACK}:{options.port} in about half a minute; Ctrl-C ends it", flush=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(options.port)]
     # One worker and no job runners: a UI for one person.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    subprocess.run(
+    server = subprocess.run(
         [*command, "--workers", "1", "--backend-store-uri", tracking_uri()], env=environment, check=False
     )
+    if server.returncode:
+        raise StepFailedError(f"the MLflow UI ended with exit code {server.returncode}")
 
 
 if __name__ == "__main__":

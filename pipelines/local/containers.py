@@ -16,6 +16,7 @@ from docker.types import DeviceRequest, Mount
 
 from components.config.environment import COMPILED, LOCAL, PARENT, PATIENCE, PIPELINE_RUN, STATES
 from components.console.command import TERMINATED
+from components.console.progress import PROGRESS
 from components.console.signals import Terminated, raising_terminated
 from components.tracking.client import tracking_uri
 from metasgd.errors import InputError
@@ -24,7 +25,7 @@ from pipelines.local.lost_runs import RUNS
 
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
-HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES, PATIENCE)
+HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
 HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a server
 READ = ("data", "datasets")
 

@@ -1,4 +1,4 @@
-"""What a person sees of a running pipeline: the step at work, and a bar per training."""
+"""What a person sees of a running pipeline: the step at work, and how far each training is."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import TaskID
 
-from components.console.progress import MARK, bars
+from components.console.progress import MARK, Lines, bars
 from components.kinds.experiment import Experiment
 from pipelines.dag import task_names
 from pipelines.local.output import STARTED, TAKEN
@@ -16,12 +16,16 @@ NOTE = re.compile(r": (warning: |continues from )")  # what a training says besi
 
 
 class Display:
-    """Reads the lines of a run; use as a context, because bars redraw themselves until it ends."""
+    """Reads the lines of a run; use as a context, because bars redraw themselves until it ends.
+
+    In a terminal a training has a bar, elsewhere a line now and then.
+    """
 
     def __init__(self, console: Console, experiments: Sequence[Experiment]) -> None:
         self.console = console
         self.bars = bars(console)
         self.trainings: dict[str, TaskID] = {}
+        self.lines: dict[str, Lines] = {}
         lanes = task_names([experiment.kind for experiment in experiments])
         self.steps = {
             task: f"{experiment.name}: {step}"
@@ -31,18 +35,22 @@ class Display:
         self.shown: set[str] = set()
 
     def __enter__(self) -> "Display":
-        self.bars.start()
+        if self.console.is_terminal:
+            self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bars.stop()
+        if self.console.is_terminal:
+            self.bars.stop()
 
     def line(self, text: str) -> None:
         """One line of the run's output."""
         if text.startswith(MARK):
-            self._advance(*text.removeprefix(MARK).split("|"))
+            name, done, total, values = text.removeprefix(MARK).split("|")
+            advance = self._advance if self.console.is_terminal else self._say
+            advance(name, int(done), int(total), values)
         elif (started := STARTED.search(text)) and started[1] not in self.shown:
             self.shown.add(started[1])
             self.console.print(self.steps.get(started[1], started[1]))
@@ -51,7 +59,11 @@ class Display:
         elif NOTE.search(text):
             self.console.print(text, markup=False)
 
-    def _advance(self, name: str, done: str, total: str, values: str) -> None:
+    def _advance(self, name: str, done: int, total: int, values: str) -> None:
         if name not in self.trainings:
-            self.trainings[name] = self.bars.add_task(name, total=int(total), values="")
-        self.bars.update(self.trainings[name], completed=int(done), values=values)
+            self.trainings[name] = self.bars.add_task(name, total=total, values="")
+        self.bars.update(self.trainings[name], completed=done, values=values)
+
+    def _say(self, name: str, done: int, total: int, values: str) -> None:
+        if line := self.lines.setdefault(name, Lines(name, total)).line(done, values):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from components.component import LOCAL_IMAGE
 from components.config.environment import PARENT, PIPELINE_RUN
 from components.config.parsing import to_json
+from components.console.progress import PROGRESS, READ
 from components.console.signals import raising_terminated
 from components.console.tables import print_whole
 from components.kinds.experiment import Experiment
@@ -68,6 +69,7 @@ def run_pipeline(
         require_ready(parent.client, {experiment.kind for experiment in experiments}, models)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
+        os.environ[PROGRESS] = READ
         try:
             with Display(console, experiments) as display:
                 run, taken = run_here(package, folder, log, display.line, module, [lock], finished)

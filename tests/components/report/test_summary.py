@@ -12,7 +12,6 @@ from components.report.summary import comparisons, rows, table
 from components.report.wording import (
     ahead,
     difference,
-    duration,
     estimated,
     estimated_difference,
     measure,
@@ -203,4 +202,3 @@ def test_wording() -> None:
     assert [trials(metric, 1) for metric in ("mse", "return")] == ["1 example", "1 trajectory"]
     assert trials("accuracy", 5) == "5 examples of every class"
     assert [versions(v) for v in (["3"], ["3", "4", "5"], ["3", "5"], [])] == ["3", "3-5", "3, 5", "-"]
-    assert [duration(s) for s in (48.2, 192.4, 7500)] == ["48 s", "3 min 12 s", "2 h 05 min"]

@@ -17,6 +17,7 @@ from components.artifacts.decision import Decision
 from components.artifacts.results import METRICS, Result, read_json
 from components.artifacts.runs import RUNS
 from components.config.settings import Promotion
+from components.console.progress import PROGRESS, READ
 from components.evaluate.step import evaluate
 from components.kinds.experiment import Experiment, load_experiment
 from components.kinds.kind import gate_scores, task_set
@@ -196,9 +197,14 @@ def test_a_repeated_training_gives_the_same_bits(
 
 
 def test_progress_shows_only_what_fits_a_line(
-    lane: ControlLane, client: MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lane: ControlLane,
+    client: MlflowClient,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Returns and validation; MLflow keeps the rest."""
+    monkeypatch.setenv(PROGRESS, READ)
     train(lane.training("maml"), lane.episodes, tmp_path / "again")
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::progress::")]
     assert len(lines) == 3

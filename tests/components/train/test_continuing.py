@@ -101,7 +101,8 @@ def test_a_terminated_step_continues_in_its_run(
     ends_as_the_whole_one(lane, tmp_path / "out")
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == "sinusoid-5shot meta-sgd seed 1: continues from iteration 15"
-    assert len(rest) == 5
+    assert rest[0].startswith("sinusoid-5shot meta-sgd seed 1: 16 of 20, ")
+    assert rest[-1].startswith("sinusoid-5shot meta-sgd seed 1: 20 of 20, ")
     assert list((lane.root / ".local" / "states").iterdir()) == []
     run = run_of(client, tmp_path / "out")
     assert runs(client) == before + 1

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 from components.artifacts.checkpoint import CURVE
 from components.config.code import ROOT
+from components.console.progress import PROGRESS, READ
 from components.train.step import train
 from metasgd.checkpoint import WEIGHTS
 from tests.components.lane import PARAMS, SINE, TINY, Lane, experiment, run_of, store
@@ -82,7 +83,12 @@ class Command:
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return subprocess.Popen(
-                self.command, cwd=self.folder, env=environment, text=True, stdout=pipe, stderr=pipe
+                self.command,
+                cwd=self.folder,
+                env={**environment, PROGRESS: READ},
+                text=True,
+                stdout=pipe,
+                stderr=pipe,
             )
         finally:
             signal.signal(signal.SIGINT, before)

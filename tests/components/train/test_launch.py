@@ -14,6 +14,7 @@ import torch
 from components.artifacts.checkpoint import CURVE
 from components.artifacts.runs import RUN
 from components.console.command import TERMINATED
+from components.console.progress import PROGRESS, READ
 from components.train.launch import processes
 from components.train.step import train
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
@@ -66,7 +67,7 @@ def test_train_starts_the_processes_itself(lane: Lane, capfd: pytest.CaptureFixt
     train(experiment(*SHARED, "train.processes=2").training("meta-sgd", 1), lane.episodes, output)
     assert {path.name for path in output.iterdir()} == {MARK, WEIGHTS, ABOUT, CURVE, RUN}
     assert_close(output, lane.checkpoint())
-    assert capfd.readouterr().out.count("|20|20|") == 1, "one process alone shows progress"
+    assert capfd.readouterr().out.count("20 of 20") == 1, "one process alone shows progress"
 
 
 def test_torchrun_gives_the_result_of_one_process(lane: Lane) -> None:
@@ -81,7 +82,11 @@ def test_torchrun_gives_the_result_of_one_process(lane: Lane) -> None:
 def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
     """Until SIGTERM, which is handed to all processes, has ended it."""
     with subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words,
+        env={**environment(), PROGRESS: READ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         try:
             yield process

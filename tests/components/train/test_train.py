@@ -11,6 +11,7 @@ from components.artifacts.checkpoint import CURVE
 from components.artifacts.results import METRICS
 from components.artifacts.runs import RUN
 from components.config.parsing import to_document
+from components.console.progress import PROGRESS, READ
 from components.evaluate.step import evaluate
 from components.tracking.outbox import Outbox
 from components.train.step import train
@@ -71,9 +72,14 @@ def test_the_run_says_everything_that_was_chosen(lane: Lane, client: MlflowClien
 
 
 def test_trained_again_the_weights_are_the_same_bytes(
-    lane: Lane, client: MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lane: Lane,
+    client: MlflowClient,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same parameters, episodes and seed, in a run of its own; progress in lines for the launcher."""
+    monkeypatch.setenv(PROGRESS, READ)
     train(lane.training(), lane.episodes, tmp_path / "again")
     assert (tmp_path / "again" / WEIGHTS).read_bytes() == (lane.checkpoint() / WEIGHTS).read_bytes()
     assert read(tmp_path / "again" / RUN) != read(lane.checkpoint() / RUN)

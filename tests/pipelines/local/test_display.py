@@ -33,3 +33,15 @@ def test_steps_and_notes_are_shown_and_the_rest_is_in_the_log() -> None:
     assert "disk [full]" in shown
     assert "sinusoid-5shot: evaluate: finished by an earlier run" in shown
     assert "a library" not in shown
+
+
+def test_elsewhere_than_in_a_terminal_progress_is_lines() -> None:
+    """Of each training its first and its last, as the time between is short: no bars, no marks."""
+    output = io.StringIO()
+    with Display(Console(file=output, width=60), [load_experiment("sinusoid-5shot")]) as display:
+        for done in (100, 200, 300):
+            display.line(f"::progress::sinusoid-5shot maml seed 1|{done}|300|train_loss 2.0  validation 1.5")
+    assert output.getvalue().splitlines() == [
+        "sinusoid-5shot maml seed 1: 100 of 300, train_loss 2.0  validation 1.5",
+        "sinusoid-5shot maml seed 1: 300 of 300, train_loss 2.0  validation 1.5",
+    ]
