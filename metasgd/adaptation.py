@@ -12,7 +12,7 @@ from torch.func import grad
 from metasgd.configuration import ConvNetSettings, NetworkSettings
 from metasgd.curvature import bent, matrices
 from metasgd.errors import InputError
-from metasgd.heads import first_rows, gather, in_head, spread
+from metasgd.heads import detached, first_rows, gather, in_head, spread, zeroed
 from metasgd.learner import Adapted, Learner, Meta
 from metasgd.learner_settings import GradientSettings, LearnerSettings
 from metasgd.tasks import Examples
@@ -122,11 +122,25 @@ class GradientLearner(SteppingLearner):
                 alpha = {}
         return Meta(theta, alpha)
 
+    @property
+    def row_is_idle(self) -> bool:
+        """Whether a shared row adds the same to every class's logit, before and after adapting.
+
+        So it does after one step, which leaves the layers before it where they were. Its gradient is zero
+        then; Adam would make large steps of its rounding.
+        """
+        return self.network.shares_head and self.settings.steps == 1
+
+    def spread(self, meta: Meta) -> Meta:
+        start = super().spread(meta)
+        return start._replace(theta=detached(start.theta)) if self.row_is_idle else start
+
     def gather(self, derivatives: Meta) -> Meta:
         """Derivatives by what `spread` gives, to those by what it takes: its adjoint."""
         if not self.network.shares_head:
             return derivatives
-        return Meta(*(gather(part) for part in derivatives))
+        by_theta, by_alpha = (gather(part) for part in derivatives)
+        return Meta(zeroed(by_theta) if self.row_is_idle else by_theta, by_alpha)
 
     def learned(self, meta: Meta) -> list[Tensor]:
         alpha = [] if self.settings.alpha == "fixed" else list(meta.alpha.values())
@@ -144,6 +158,17 @@ class GradientLearner(SteppingLearner):
         head = self.settings.adapts == "head"
         return {name: value for name, value in theta.items() if in_head(name, theta) == head}
 
+    def moved_first(self, theta: Parameters) -> Parameters:
+        """The part that the first step moves.
+
+        The rows of a shared head are equal there. What the classes' errors pass back to the features, (p - y)
+        times a row, adds up to zero, as p and y each add up to one: there is no gradient to be computed.
+        """
+        moved = self.moved(theta)
+        if not self.network.shares_head:
+            return moved
+        return {name: value for name, value in moved.items() if in_head(name, theta)}
+
     def loss_of_moved(self, moved: Parameters, theta: Parameters, support: Examples) -> Tensor:
         """The support loss at theta with other values in the part that inner steps move."""
         return self.support_loss({**theta, **moved}, support)
@@ -153,8 +178,9 @@ class GradientLearner(SteppingLearner):
     ) -> Iterator[tuple[Parameters, Parameters]]:
         """On one task's support examples: each step's gradient, and theta after it."""
         theta, alpha = self.spread(meta)
-        for _ in range(steps if self.takes_steps else 0):
-            gradients = grad(self.loss_of_moved)(self.moved(theta), theta, support)
+        for number in range(steps if self.takes_steps else 0):
+            moved = self.moved_first(theta) if number == 0 else self.moved(theta)
+            gradients = grad(self.loss_of_moved)(moved, theta, support)
             if self.settings.order == "first":
                 # Only the gradient is a constant: alpha still learns through the update.
                 gradients = {name: value.detach() for name, value in gradients.items()}

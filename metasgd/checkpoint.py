@@ -111,9 +111,14 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
 
 def learner_with_later_keys(learner: Mapping[str, Any]) -> dict[str, Any]:
     """A learner's settings as they are now, from checkpoints that say less."""
-    if learner.get("kind", "gradient") != "gradient":
-        return dict(learner)
-    return {"kind": "gradient", "layers": {}, "adapts": "all", "ways": 0, **learner}
+    match kind := learner.get("kind", "gradient"):
+        case "gradient":
+            return {"kind": kind, "layers": {}, "adapts": "all", "ways": 0, **learner}
+        case "prototypes":
+            return {"scale": 1.0, "ways": 0, **learner}
+        case "matching" | "siamese":
+            return {"ways": 0, **learner}
+    return dict(learner)
 
 
 def network_with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class PrototypeLearner(ComparingLearner):
         return {"prototypes": labels.mT @ features / labels.sum(0).unsqueeze(-1)}
 
     def compare(self, theta: Parameters, kept: Parameters, features: Tensor) -> Tensor:
-        return -squared_distances(features, kept["prototypes"])
+        return -self.settings.scale * squared_distances(features, kept["prototypes"])
 
 
 @dataclass(frozen=True)

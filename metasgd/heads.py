@@ -6,6 +6,8 @@ every class gets a copy of it, of theta's as of alpha's; what the inner step mak
 
 from collections.abc import Iterable
 
+import torch
+
 from metasgd.trees import Parameters
 
 HEAD = ("classifier.weight", "classifier.bias")
@@ -34,6 +36,16 @@ def gather(derivatives: Parameters) -> Parameters:
     return {
         name: value.sum(-1, keepdim=True) if name in HEAD else value for name, value in derivatives.items()
     }
+
+
+def detached(parameters: Parameters) -> Parameters:
+    """The head as a constant."""
+    return {name: value.detach() if name in HEAD else value for name, value in parameters.items()}
+
+
+def zeroed(derivatives: Parameters) -> Parameters:
+    """The adjoint of `detached`."""
+    return {name: torch.zeros_like(value) if name in HEAD else value for name, value in derivatives.items()}
 
 
 def first_rows(parameters: Parameters, ways: int) -> Parameters:

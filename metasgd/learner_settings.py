@@ -67,14 +67,17 @@ class OneLook(Settings):
 class PrototypeSettings(OneLook):
     """Prototypical networks (Snell et al. 2017): the class whose mean feature vector is nearest.
 
+    scale: minus the squared distance is multiplied by this before the softmax; 1 in the paper.
     ways: as in GradientSettings.
     """
 
     kind: Literal["prototypes"]
+    scale: float
     ways: int
 
     def check(self) -> None:
         _require_ways(self.ways)
+        require_positive(self, "scale")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from metasgd.adaptation import SteppingLearner
 from metasgd.engine import has_compiler
 from metasgd.learner import Learner, Meta, Problem
 from metasgd.learners import build_learner
@@ -27,12 +28,12 @@ def pictures_learner(halving: str, blocks: int = 2) -> tuple[Learner, Batch]:
     return learner, Batch(pictures[0], labels, pictures[1], labels)
 
 
-def by_autograd(learner: Learner, meta: Meta, batch: Batch, create_graph: bool) -> Meta:
+def by_autograd(learner: SteppingLearner, meta: Meta, batch: Batch, create_graph: bool) -> Meta:
     """The meta-gradient by a plain loop over tasks, with torch.autograd."""
     leaves = Meta(*({k: v.clone().requires_grad_() for k, v in part.items()} for part in meta))
     losses = []
     for support_x, support_y, query_x, query_y in zip(*batch, strict=True):
-        theta, alpha = learner.spread(leaves)
+        theta, alpha = SteppingLearner.spread(learner, leaves)  # nothing of it as a constant
         for _ in range(learner.settings.steps):
             loss = learner.support_loss(theta, Examples(support_x, support_y))
             gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=create_graph)

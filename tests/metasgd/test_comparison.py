@@ -30,7 +30,7 @@ from tests.metasgd.small import (
 )
 
 SETTINGS = {
-    "prototypes": PrototypeSettings("prototypes", ways=0),
+    "prototypes": PrototypeSettings("prototypes", scale=1.0, ways=0),
     "cosine": MatchingSettings("matching", "cosine", scale=10.0, ways=0),
     "euclidean": MatchingSettings("matching", "euclidean", scale=1.0, ways=0),
     "siamese": SiameseSettings("siamese", ways=0),
@@ -54,11 +54,13 @@ SUPPORT = features([[0.0, 1.0], [2.0, 1.0], [0.0, 4.0]])
 
 
 def test_prototypes_by_hand() -> None:
-    """The means are (1, 1) and (0, 4); from (1, 2), they are 1 and 1 + 4 away, squared."""
+    """The means are (1, 1) and (0, 4); from (1, 2), they are 1 and 1 + 4 away, squared, times scale."""
     learner = comparing("prototypes")
     kept = learner.kept(SUPPORT, LABELS)
     assert torch.equal(kept["prototypes"], features([[1.0, 1.0], [0.0, 4.0]]))
     assert torch.equal(learner.compare({}, kept, features([[1.0, 2.0]])), features([[-1.0, -5.0]]))
+    halved = replace(learner, settings=PrototypeSettings("prototypes", scale=0.5, ways=0))
+    assert torch.equal(halved.compare({}, kept, features([[1.0, 2.0]])), features([[-0.5, -2.5]]))
 
 
 def test_matching_by_hand() -> None:
@@ -215,7 +217,7 @@ def test_other_networks_are_refused() -> None:
 
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="ways is 1; expected at least 2, or 0"):
-        PrototypeSettings("prototypes", ways=1)
+        PrototypeSettings("prototypes", scale=1.0, ways=1)
     matching = comparing("cosine")
     assert isinstance(matching, MatchingLearner)
     with pytest.raises(ValueError, match=r"scale is 0\.0; expected a number above 0"):

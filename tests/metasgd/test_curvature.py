@@ -40,8 +40,8 @@ def test_it_starts_as_one_rate(head: str) -> None:
     meta = as_double(start(learner))
     gradients, theta = next(learner.inner_steps(meta, task.support, 1))
     before = learner.spread(meta).theta
-    for name, value in theta.items():
-        torch.testing.assert_close(value, before[name] - 0.1 * gradients[name], atol=1e-8, rtol=1e-6)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(theta[name], before[name] - 0.1 * gradient, atol=1e-8, rtol=1e-6)
 
 
 def test_matrices_mix_along_their_sides() -> None:

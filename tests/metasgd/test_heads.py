@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.func import grad
 
+from metasgd.convnet import ConvNet
 from metasgd.errors import InputError
 from metasgd.heads import gather, spread
 from metasgd.learner import Learner, Problem
@@ -54,6 +56,43 @@ def test_meta_gradients_of_a_shared_head(way, alpha: str, steps: int) -> None:  
     found, _ = way(mine)(meta, batch)
     expected = by_autograd(mine, meta, batch, create_graph=True)
     close(found, expected, 1e-9)
+
+
+@pytest.mark.parametrize("normalisation", ["transductive", "inductive", "joint"])
+def test_the_first_step_leaves_nothing_out(normalisation: str) -> None:
+    """The layers before a shared head have no gradient there; in the second step they have."""
+    mine, batch = learner(normalisation=normalisation), tasks()
+    support = Examples(batch.support_x[0], batch.support_y[0])
+    steps = mine.inner_steps(as_double(start(mine)), support, 2)
+    thetas = [mine.spread(as_double(start(mine))).theta, *(theta for _, theta in steps)]
+    gradients = [grad(mine.support_loss)(theta, support)["conv0.weight"] for theta in thetas[:2]]
+    assert gradients[0].abs().max() < 1e-15
+    assert gradients[1].abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("way", [meta_gradient, adjoint])
+def test_a_row_that_decides_nothing_stays(way) -> None:  # type: ignore[no-untyped-def]
+    """After one step, the shared row adds the same to every logit: its gradient is zero, not rounding."""
+    meta = start(learner())
+    found, _ = way(learner())(meta, tasks(dtype=torch.float32))
+    assert not found.theta["classifier.weight"].any()
+    assert found.alpha["classifier.weight"].any()
+
+
+def test_one_step_compares_with_class_means() -> None:
+    """logit_c = f(x) . (alpha * (mean_c - mean)) / N, but for what all classes share: docs/learners.md."""
+    mine, batch = learner(), tasks()
+    meta = as_double(start(mine))
+    network, support = mine.network, Examples(batch.support_x[0], batch.support_y[0])
+    assert isinstance(network, ConvNet)
+    rates = torch.linspace(-1, 1, network.body.features, dtype=torch.float64)
+    meta.alpha["classifier.weight"] = rates[:, None]
+    adapted = mine.adapt(meta, support)
+    means = network.body(meta.theta, support.x).view(3, 2, -1).mean(1)
+    query = network.body(meta.theta, batch.query_x[0], adapted.context)
+    expected = query @ (rates * (means - means.mean(0))).T / 3
+    found = mine.predict(adapted, batch.query_x[0])
+    torch.testing.assert_close(found - found.mean(1, keepdim=True), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_order_of_classes_means_nothing() -> None:

@@ -30,7 +30,7 @@ SETTINGS: dict[str, LearnerSettings] = {
     "anil": learner_settings(adapts="head"),
     "boil": learner_settings(alpha="fixed", adapts="body"),
     "curvature": learner_settings(alpha="curvature"),
-    "prototypes": PrototypeSettings("prototypes", ways=0),
+    "prototypes": PrototypeSettings("prototypes", scale=1.0, ways=0),
     "matching": MatchingSettings("matching", "cosine", scale=10.0, ways=0),
     "siamese": SiameseSettings("siamese", ways=0),
     "meta-lstm": MetaLstmSettings("meta-lstm", hidden=3, steps=2, test_steps=3),

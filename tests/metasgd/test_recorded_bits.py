@@ -1,8 +1,9 @@
 """Tiny trainings of every kind end where they ended before: recorded numbers, which no rebuilding may move.
 
-The recordings are of 2026-11-25, commit dd84e15 ("damped-policies": of 2026-11-27; "joint-images": of
-2026-11-30, commit d7f6acb), torch 2.15.0; `machine` names the processor. There, the bits are the same;
-elsewhere, sums are taken in another order, and the numbers are the same to rounding.
+The recordings are of 2026-11-25, commit dd84e15, torch 2.15.0; "damped-policies" is of 2026-11-27, and
+"joint-images" of 2026-12-01, when the gradients that a shared head makes zero were no longer computed.
+`machine` names the processor. There, the bits are the same; elsewhere, sums are taken in another order, and
+the numbers are the same to rounding.
 
 "policies" is as policies are trained, and holds on its processor alone: its metric, of a few trajectories, is
 nearly singular, and conjugate gradients divide by what is rounding there. In one iteration, this moves the KL
