@@ -6,12 +6,12 @@ import pandas as pd
 
 from components.artifacts.checkpoint import CURVE
 from components.artifacts.intervals import half_width
+from components.console.messages import duration
 from components.report.estimates import Estimate
 from components.report.published import published
 from components.report.wording import (
     METRICS,
     difference,
-    duration,
     estimated_difference,
     listed,
     number,
@@ -185,7 +185,8 @@ def protocols(*experiments: str) -> str:
     named: dict[str, list[Record]] = {}
     for record in _chosen(experiments):
         iterations, tasks = record.train["iterations"], record.train["meta_batch"]
-        words = "; ".join([f"{iterations:,} iterations of {tasks} tasks", *record.notes])
+        classes = f" of {ways} classes" if (ways := record.learner.get("ways")) else ""
+        words = "; ".join([f"{iterations:,} iterations of {tasks} tasks{classes}", *record.notes])
         named.setdefault(words, []).append(record)
     return "\n".join(f"- {_names(group)}: {words}" for words, group in named.items())
 
@@ -232,7 +233,8 @@ def _conditions(record: Record) -> str:
         case "convnet":
             per_class = f"{queries} quer{'y' if queries == 1 else 'ies'} per class"
             batch_norm, head = f"{network['normalisation']} batch norm", f"{network['head']} classifier"
-            return f"{network['filters']} filters, {batch_norm}, {head}, {per_class}"
+            trained = f", trained on {ways}-way tasks" if (ways := record.learner.get("ways")) else ""
+            return f"{network['filters']} filters, {batch_norm}, {head}, {per_class}{trained}"
         case "policy":
             return (
                 f"standard deviation above {network['least_std']}; docs/navigation.md says what else differs"

@@ -1,6 +1,7 @@
-"""Trainings that a repeated command takes from the last time, by what was chosen, the data and the code."""
+"""Trainings that a repeated command takes from the last time, by what was chosen, tasks, data and code."""
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def trained(training: Training, episodes: Path, root: Path) -> Path:
 
     Raises TrainingDivergedError; what such a training leaves is not taken for a finished one.
     """
-    chosen = _digest(to_json(training), read_episodes(episodes).manifest.data, code_digest())
+    manifest = read_episodes(episodes).manifest
+    chosen = _digest(to_json(training), json.dumps(manifest.tasks), manifest.data, code_digest())
     checkpoint = root / f"{training.experiment}-{training.name}-{chosen}"
     if not checkpoint.exists():
         unfinished = checkpoint.with_suffix(".unfinished")

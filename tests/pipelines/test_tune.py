@@ -31,7 +31,7 @@ def test_overrides_reach_preprocessing_and_training(
     assert len(episodes.stored["validation"]["curves"]) == 3
     record = json.loads((tmp_path / "artifacts" / "tune" / SINE / "maml-seed1.json").read_text())
     assert record["best"] == min((0.001, 0.01), key=lambda rate: record["scores"][str(rate)])
-    assert "|4|4|" in capsys.readouterr().out
+    assert "4 of 4" in capsys.readouterr().out
 
 
 def test_a_learner_without_an_inner_rate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_an_algorithm_of_ones_own() -> None:
 
 def test_learners_that_cannot_take_the_tasks_or_the_network_are_refused() -> None:
     """Of curves, no pictures can be compared; and what a network cannot be for a learner."""
-    mine = ("algorithms.mine={kind: prototypes, ways: 0}", "compare=[mine]")
+    mine = ("algorithms.mine={kind: prototypes, scale: 1.0, ways: 0}", "compare=[mine]")
     assert "algorithms.mine.kind is 'prototypes'; expected gradient for tasks of kind 'sinusoid'" in refused(
         *mine
     )

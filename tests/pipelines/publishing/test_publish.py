@@ -13,7 +13,7 @@ from components.config.code import ROOT
 from components.config.parsing import to_document
 from components.kinds.experiment import load_experiment
 from components.serving.models import open_model
-from metasgd.checkpoint import WEIGHTS
+from metasgd.checkpoint import WEIGHTS, load_checkpoint
 from metasgd.errors import DivergedError, InputError
 from metasgd.own_folder import is_whole
 from pipelines.publishing import checks, rescore
@@ -177,6 +177,8 @@ def test_every_published_model_in_this_tree_is_whole() -> None:
         str(model_folder(one.experiment, name).relative_to(ROOT)) for one in records() for name in one.models
     }
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "models").glob("*/*")} == published
+    for name in published:
+        load_checkpoint(ROOT / name)
     for one in records():
         for name, weights in zip(one.models, one.weights, strict=True):
             folder = model_folder(one.experiment, name)
