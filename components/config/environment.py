@@ -3,6 +3,7 @@
 They are no inputs of the step, because what differs from run to run would keep KFP's cache from hitting.
 """
 
+import os
 from pathlib import Path
 
 # Below the current folder: the tracking store, runs, states, and what is compiled.
@@ -26,3 +27,12 @@ COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 # Set in the image: its reference, and the commit of the code in it.
 IMAGE = "METASGD_IMAGE"
 COMMIT = "METASGD_COMMIT"
+
+
+def tracking_uri() -> str:
+    """The address of the tracking store: MLFLOW_TRACKING_URI, or else a database here."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+
+
+def local_store() -> str:
+    return f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"

@@ -1,7 +1,4 @@
-"""The tracking store: a client of it, checked to answer, and its experiments.
-
-Without MLFLOW_TRACKING_URI, the store is .local/mlflow.db here.
-"""
+"""The tracking store: a client of it, checked to answer, and its experiments."""
 
 import os
 from functools import partial
@@ -14,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from components.config.environment import LOCAL, PARENT, PIPELINE_RUN
+from components.config.environment import LOCAL, PARENT, PIPELINE_RUN, local_store, tracking_uri
 from components.tracking.address import is_server, named, require_address
 from components.tracking.patience import PASSING, AwayError, in_words, patient, patiently
 from components.tracking.relocation import artifacts_folder, follow
@@ -29,14 +26,6 @@ UNKNOWN = (
 )  # error codes for what the store does not have
 
 
-def tracking_uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or _local_uri()
-
-
-def _local_uri() -> str:
-    return f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"
-
-
 def connect() -> MlflowClient:
     """A client of the tracking store, checked to answer, that bears with a store that is away for a while.
 
@@ -46,10 +35,10 @@ def connect() -> MlflowClient:
     """
     uri = tracking_uri()
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    if uri == _local_uri():
+    if uri == local_store():
         LOCAL.mkdir(exist_ok=True)
     require_address(uri)
-    if uri == _local_uri():
+    if uri == local_store():
         follow(LOCAL)
     client = MlflowClient()
     is_step = PARENT in os.environ or PIPELINE_RUN in os.environ

@@ -14,7 +14,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1")
     options = parser.parse_args()
 
-    from components.tracking.client import connect, tracking_uri
+    from components.config.environment import tracking_uri
+    from components.tracking.client import connect
 
     connect()
     if tracking_uri().startswith("http"):

@@ -56,7 +56,7 @@ def run_pipeline(
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
     finished = finished_steps(contents) if use_finished else None
-    module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
+    module = "pipelines.local.containers" if image else "pipelines.local.warm"
     compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
     tags = {"experiments": " ".join(names), TAG: folder.name}
     with (

@@ -11,9 +11,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.config.code import git_commit
-from components.config.environment import LOCAL
+from components.config.environment import LOCAL, tracking_uri
 from components.console.signals import Terminated
-from components.tracking.client import tracking_uri
 from components.tracking.patience import AwayError
 from components.tracking.processes import this_process
 from components.tracking.runs import find_run, flatten, open_run
