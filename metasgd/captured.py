@@ -2,7 +2,8 @@
 
     losses = Captured(OneByOne(learner, gradient, settings, adam))(meta, batches, rates)
 
-A small meta-gradient is hundreds of kernels, each of which takes the host longer to start than the GPU to run.
+A small meta-gradient is hundreds of kernels, each of which may take the host longer to start than the GPU to
+run.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -103,7 +104,7 @@ def _beside(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    stream = torch.cuda.Stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         yield

@@ -77,7 +77,7 @@ def compiled_gradient(learner: Learner, chunk: int, threads: int) -> MetaGradien
 
 
 def _untimed() -> dict[str, bool] | None:
-    """Or the compiler takes the variant of a kernel that was the fastest that day, where torch can do without."""
+    """So that the compiler chooses no variant of a kernel by timing, where torch can do without."""
     known = import_module("torch._inductor").list_options()
     return {"deterministic": True} if "deterministic" in known else None
 

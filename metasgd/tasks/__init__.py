@@ -41,7 +41,7 @@ class Batch(NamedTuple):
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """On the device. The host does not wait for a copy to a GPU, which takes its turn behind other work there."""
+    """On the device. The host does not wait for a copy to a GPU, which takes its turn among other work."""
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.contiguous().pin_memory().to(device, non_blocking=True)

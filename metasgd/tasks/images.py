@@ -43,8 +43,8 @@ def with_rotations(images: Tensor, index: ClassIndex) -> tuple[Tensor, ClassInde
 class ImageEpisodes:
     """p(T) over episodes. Implements `metasgd.tasks.TaskDistribution`.
 
-    images: uint8 [images, channels, height, width]. They may lie on a GPU: tasks are drawn on the CPU, the same
-        ones everywhere, as positions that pick the pictures there.
+    images: uint8 [images, channels, height, width]. They may lie on a GPU: tasks are
+        positions that are drawn on the CPU, the same ones everywhere, and pick pictures there.
     Raises InputError where the classes cannot fill an episode.
     """
 

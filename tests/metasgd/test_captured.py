@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
 import torch
 
 from metasgd.captured import REHEARSALS, Captured, captures
@@ -24,7 +23,9 @@ def at_hand(iteration: Callable[[], None]) -> Callable[[], None]:
     return iteration
 
 
-def moved(build: Callable[[OneByOne], OuterSteps], gradient: MetaGradient | None = None) -> list[torch.Tensor]:
+def moved(
+    build: Callable[[OneByOne], OuterSteps], gradient: MetaGradient | None = None
+) -> list[torch.Tensor]:
     """Losses, theta, alpha and Adam's state after two calls of three iterations."""
     learner = sine_learner()
     meta = start(learner)
@@ -71,7 +72,6 @@ def test_a_recording_reads_the_same_memory_every_time() -> None:
     assert len(set(seen)) == 1
 
 
-@pytest.mark.parametrize(("compile_from", "device", "expected"), [(12, "meta", False), (12, "cpu", False)])
-def test_the_cpu_records_nothing(compile_from: int, device: str, expected: bool) -> None:
-    meta = Meta({"weight": torch.empty(1, device=device)}, {})
-    assert captures(replace(SETTINGS, compile_from=compile_from), meta) is expected
+def test_the_cpu_records_nothing() -> None:
+    """However long a training is; `benchmarks.gpu.check` says what a GPU does."""
+    assert not captures(replace(SETTINGS, compile_from=1), start(sine_learner()))
