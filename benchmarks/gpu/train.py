@@ -137,20 +137,20 @@ def device_name(device: str) -> str:
 
 
 def _teller(job: Job, sitting: Sitting) -> Watch:
-    """Says every validation, with the speed since the last one; the first includes what compiles."""
+    """Says every validation, with the speed since the last one; before the first one, much is compiling."""
     last = [0, time.perf_counter()]
 
     def tell(point: Point) -> None:
         if point.validation is None:
             return
         now = time.perf_counter()
-        speed = (point.iteration - last[0]) / (now - last[1]) if last[0] else float("nan")
+        speed = (point.iteration - last[0]) / (now - last[1])
+        rate = f"{speed:.1f} iterations/s, {speed * job.settings.meta_batch:.0f} tasks/s, " if last[0] else ""
         last[:] = point.iteration, now
         values = ", ".join(f"{name} {value:.4g}" for name, value in point.values.items())
-        tasks = speed * job.settings.meta_batch
         print(
             f"{job.name}: iteration {point.iteration} of {job.settings.iterations}: {values}, validation "
-            f"{point.validation:.4g}, {speed:.1f} iterations/s, {tasks:.0f} tasks/s, {sitting.seconds:.0f} s",
+            f"{point.validation:.4g}, {rate}{sitting.seconds:.0f} s",
             flush=True,
         )
 
