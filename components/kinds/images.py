@@ -98,9 +98,13 @@ class Images(Supervised[ImageTasks]):
     def distribution(self, name: str) -> TaskDistribution:
         return self.distributions[name]
 
-    def in_training(self, learner: Learner) -> tuple[Learner, TaskDistribution]:
-        """On tasks of more classes than it is for, where its settings say so. Raises InputError."""
+    def in_training(self, learner: Learner, device: torch.device) -> tuple[Learner, TaskDistribution]:
+        """On tasks of more classes than it is for, where its settings say so; pictures lie on the device.
+
+        Raises InputError.
+        """
         settings, tasks = learner.settings, self.distributions["train"]
+        tasks = replace(tasks, images=tasks.images.to(device))
         ways = settings.ways if isinstance(settings, GradientSettings | ComparingSettings) else 0
         if not ways:
             return learner, tasks
