@@ -14,7 +14,7 @@ from typing import Any
 import docker
 from docker.types import DeviceRequest, Mount
 
-from components.config.environment import COMPILED, LOCAL, PARENT, PATIENCE, PIPELINE_RUN, STATES
+from components.config.environment import COMPILED, LOCAL, PARENT, PATIENCE, PIPELINE_RUN, STARTED, STATES
 from components.console.command import TERMINATED
 from components.console.progress import PROGRESS
 from components.console.signals import Terminated, raising_terminated
@@ -25,7 +25,7 @@ from pipelines.local.lost_runs import RUNS
 
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
-HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
+HANDED_ON = (PARENT, PIPELINE_RUN, STARTED, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
 HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a server
 READ = ("data", "datasets")
 
