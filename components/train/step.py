@@ -8,6 +8,7 @@ import torch
 
 from components.artifacts.checkpoint import About, write_checkpoint
 from components.artifacts.runs import RunRecord
+from components.config.machine import machine
 from components.config.parsing import to_document
 from components.config.settings import Training
 from components.console.progress import progress
@@ -135,7 +136,7 @@ def _write(job: Job, outcome: Outcome, output: Path, run: TrackedRun, seconds: f
         tasks=to_document(job.tasks.parameters),
         preparation=job.tasks.parameters.preparation,
     )
-    record = RunRecord(run.run_id, round(seconds, 1))
+    record = RunRecord(run.run_id, round(seconds, 1), machine=machine())
     write_checkpoint(output, job.learner, outcome, about, record)
     told = ("chosen_iteration", "device", "compiled", "torch")
     run.set_tags({"seconds": record.seconds, **{name: getattr(about, name) for name in told}})

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.component import LOCAL_IMAGE
-from components.config.environment import PARENT, PIPELINE_RUN
+from components.config.environment import PARENT, PIPELINE_RUN, STARTED
 from components.config.parsing import to_json
 from components.console.progress import PROGRESS, READ
 from components.console.signals import raising_terminated
@@ -28,6 +28,7 @@ from pipelines.local.display import Display
 from pipelines.local.finished import finished_steps
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here
 from pipelines.local.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
+from pipelines.options import command_line
 from pipelines.pods import Pods
 
 REPORT = "report.html"
@@ -40,12 +41,14 @@ def run_pipeline(
     image: str | None = None,
     check: str = "",
     use_finished: bool = True,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Run the lanes on this machine and print the table; returns the folder of the run.
 
     image: run the steps in containers of it, instead of this interpreter.
     check: "strict", where what is odd about the data is an error.
     use_finished: take the steps that an earlier run has finished from there.
+    overrides: those that the experiments hold, for the report to name.
     Raises InputError for bad input and StepFailedError where a step fails.
     """
     started = time.monotonic()
@@ -57,7 +60,8 @@ def run_pipeline(
     package, log = folder / "pipeline.yaml", folder / "run.log"
     finished = finished_steps(contents) if use_finished else None
     module = "pipelines.local.containers" if image else "pipelines.local.warm"
-    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
+    command = command_line(names, seeds, overrides)
+    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check, command=command)
     tags = {"experiments": " ".join(names), TAG: folder.name}
     with (
         raising_terminated(),
@@ -69,6 +73,7 @@ def run_pipeline(
         require_ready(parent.client, {experiment.kind for experiment in experiments}, models)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
+        os.environ[STARTED] = str(time.time())
         os.environ[PROGRESS] = READ
         try:
             with Display(console, experiments) as display:
