@@ -40,9 +40,13 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
         shown = tasks.draw_lane(lane, folder)
         runs = {trained.name: _score(trained, lane, tasks, folder, shown) for trained in lane}
         write_runs(folder / RUNS, {name: record for name, (record, _) in runs.items()})
-        numbers = headline([result for _, result in runs.values()])
-        (folder / METRICS).write_text(json.dumps(numbers, indent=2) + "\n")
-    return numbers
+        results = [result for _, result in runs.values()]
+        (folder / METRICS).mkdir()
+        for result in results:
+            (folder / METRICS / f"{result.name}.json").write_text(
+                json.dumps(metrics(result), indent=2) + "\n"
+            )
+    return headline(results)
 
 
 def _score(
@@ -84,8 +88,14 @@ def table_of_gate(trained: Trained, tasks: Kind) -> pd.DataFrame:
     return pd.concat([gate, *ablated_scores(trained, tasks)], ignore_index=True)
 
 
+def metrics(result: Result) -> dict[str, float]:
+    """What DVC shows of a training, under the same names for all."""
+    before, after = result.steps[0].mean, result.after
+    return {"before": before, "after": after.mean, "ci95": after.ci95, "tasks": result.tasks}
+
+
 def headline(results: Sequence[Result]) -> dict[str, float]:
-    """Scores before and after adaptation of every algorithm and seed: what DVC and KFP show."""
+    """Scores before and after adaptation of every algorithm and seed: what KFP shows."""
     values = {}
     for result in results:
         name = f"{result.name}-{result.metric}"

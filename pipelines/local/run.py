@@ -22,12 +22,13 @@ from components.tracking.client import PIPELINES
 from components.tracking.parents import TAG
 from components.tracking.readiness import require_ready
 from components.tracking.runs import open_run
-from pipelines.dag import NAME, compile_pipeline, task_names
+from pipelines.dag import compile_pipeline, task_names
 from pipelines.local.containers import require_image
 from pipelines.local.display import Display
 from pipelines.local.finished import finished_steps
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here
 from pipelines.local.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
+from pipelines.local.parent import log_outcome, parameters, run_name
 from pipelines.options import command_line
 from pipelines.pods import Pods
 
@@ -66,11 +67,12 @@ def run_pipeline(
     with (
         raising_terminated(),
         under_way(folder) as lock,
-        open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent,
+        open_run(PIPELINES, run_name(experiments, overrides), tags) as parent,
     ):
+        parent.log_params(parameters(experiments, seeds, overrides))
         end_lost_runs(parent.client)
         models = [experiment.name for experiment in experiments if not experiment.promote.dry_run]
-        require_ready(parent.client, {experiment.kind for experiment in experiments}, models)
+        require_ready(parent.client, [PIPELINES], models)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
         os.environ[STARTED] = str(time.time())
@@ -86,8 +88,8 @@ def run_pipeline(
         require_outputs(run, lanes, trainings, taken)
         chapters = run / lanes[-1]["report"] / "chapters"
         shutil.copy(chapters / REPORT, folder / REPORT)
-        parent.log_folder(chapters, "report")
-    rows = read_summary(chapters)
+        rows = read_summary(chapters)
+        log_outcome(parent, rows, chapters)
     print_whole(console, table(rows))
     for line in comparisons(rows):
         console.print(line, soft_wrap=True, markup=False)
