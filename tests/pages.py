@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -29,9 +30,7 @@ def tokens(page: Path) -> Iterator[Token]:
 def anchors(page: Path) -> set[str]:
     """Of its headings, as GitHub makes them: lower case, punctuation left out, spaces as hyphens."""
     blocks = MARKDOWN.parse(page.read_text())
-    titles = [
-        after.content for one, after in zip(blocks, blocks[1:], strict=False) if one.type == "heading_open"
-    ]
+    titles = [after.content for one, after in pairwise(blocks) if one.type == "heading_open"]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
