@@ -1,8 +1,8 @@
 """Numbers of the documents that claim a result: each is one of results/, or says what measured it.
 
 A claim is a number with ±, per cent, or a unit of time, memory or speed, outside of code and of what
-`make docs` and `make bench` write. Either a table that `make docs` writes from results/ has it, or its section
-(of the second level) names the commit that measured it.
+`make docs` and `make bench` write. Either a table that `make docs` writes from results/ has it, or its
+section (of the second level) names the commit that measured it.
 """
 
 import re

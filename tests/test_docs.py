@@ -8,7 +8,7 @@ import pytest
 
 from components.config.code import ROOT
 from tests.imports import modules
-from tests.pages import NAMES, anchors, links
+from tests.pages import NAMES, anchors, code_blocks, links
 
 README = (ROOT / "README.md").read_text()
 
@@ -54,6 +54,13 @@ def test_the_tour_names_every_module_of_the_method() -> None:
     tour = README.partition("\nmetasgd/ ")[2].partition("\ncomponents/ ")[0]
     names = {module.split(".")[1] for module in modules("metasgd") if "." in module}
     assert {name for name in names if f" {name}.py" not in tour and f" {name}/" not in tour} == set()
+
+
+def test_readme_and_results_show_one_table_of_the_default_run() -> None:
+    """results.md says which commit and machine gave it."""
+    shown, known = ([*code_blocks(page, "")] for page in (ROOT / "README.md", ROOT / "docs" / "results.md"))
+    table = next(block for block in shown if "as served" in block)
+    assert table in known
 
 
 @pytest.mark.parametrize("picture", ["one-step.svg", "architecture.svg"])
