@@ -28,7 +28,7 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
-  publish transfer evaluate-published docs bench format data tune repro plots ui rollback lock clean
+  publish transfer evaluate-published docs site bench format data tune repro plots ui rollback lock clean
 
 # What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
 # is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
@@ -106,6 +106,10 @@ lint: setup-dev  ## Check style and types
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+site: setup-dev  ## Write the reference of the package metasgd from its docstrings, as pages: [OUTPUT=site]
+	@$(RUN) -W error -m pdoc --template-directory docs/reference --no-show-source \
+	  --output-directory $(if $(value OUTPUT),$(call quoted,OUTPUT),site) metasgd
 
 format: setup-dev  ## Format the code
 	@$(RUN) -m ruff format .

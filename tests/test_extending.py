@@ -32,36 +32,38 @@ def run_shell(text: str, place: Path) -> None:
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
-def apply_patch(text: str, place: Path) -> None:
-    """Replace each hunk's old lines, which must stand exactly once in the file, by its new ones."""
-    header, *hunks = re.split(r"^@@\n", text, flags=re.MULTILINE)
-    found = re.search(r"^\+\+\+ b/(\S+)$", header, re.MULTILINE)
-    assert found
-    file = place / found[1]
-    content = file.read_text()
-    for hunk in hunks:
-        lines = hunk.splitlines(keepends=True)
-        old = "".join(line[1:] for line in lines if line[0] in " -")
-        new = "".join(line[1:] for line in lines if line[0] in " +")
-        assert content.count(old) == 1, f"{file}: {old}"
-        content = content.replace(old, new)
-    file.write_text(content)
+def git_apply(text: str, place: Path, *options: str) -> None:
+    command = ["git", "apply", *options, "-"]
+    done = subprocess.run(command, cwd=place, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{text}\n{done.stderr}"
+
+
+def blocks() -> list[tuple[str, str, str]]:
+    """Every marked block of the page: what is done with it, the file that it is appended to, its text."""
+    return BLOCK.findall((ROOT / "docs" / "extending.md").read_text())
+
+
+def test_every_diff_applies_by_itself() -> None:
+    """Also for readers who take one section alone."""
+    diffs = [text for action, _, text in blocks() if action == "patch"]
+    assert len(diffs) == 11
+    for text in diffs:
+        git_apply(text, ROOT, "--check")
 
 
 def test_the_page_works_as_written(tmp_path: Path) -> None:
-    """Every block in its order: an experiment, data, a network, a kind of task and dynamics work."""
+    """Every block in its order: an experiment, data, an algorithm, a network, a kind and dynamics work."""
     copy_checkout(tmp_path)
-    blocks = BLOCK.findall((ROOT / "docs" / "extending.md").read_text())
-    assert len(blocks) == 22
-    for action, file, text in blocks:
+    assert len(blocks()) == 28
+    for action, file, text in blocks():
         if action == "run":
             run_shell(text, tmp_path)
         elif action == "patch":
-            apply_patch(text, tmp_path)
+            git_apply(text, tmp_path)
         else:
             with (tmp_path / file).open("a") as target:
                 target.write(f"\n{text}")
-    assert len(list(tmp_path.glob(".local/runs/*/report.html"))) == 2
+    assert len(list(tmp_path.glob(".local/runs/*/report.html"))) == 3
     assert (tmp_path / "artifacts" / "birds" / "episodes" / "contact-sheet.png").exists()
     assert (tmp_path / "artifacts" / "fourier" / "checkpoint" / "weights.safetensors").exists()
     assert (tmp_path / "datasets" / "birds.dvc").exists()

@@ -20,6 +20,7 @@ TARGETS = {
     "publish": ["EXPERIMENTS", "SEEDS", "SET", "FIRST"],
     "evaluate-published": ["EXPERIMENTS"],
     "transfer": ["EXPERIMENTS"],
+    "site": ["OUTPUT"],
     "ui": ["PORT"],
     "predict": ["MODEL", "VERSION", "ALIAS", "SUPPORT", "QUERIES", "OUTPUT", "GOAL", "SEED"],
     "serve": ["MODEL", "VERSION", "ALIAS", "PORT"],

@@ -21,6 +21,19 @@ from components.report.worth import WORDS
 from pipelines.publishing.record import Number, Record, model_folder, records
 
 ORDER = ("meta-sgd", "maml")  # of algorithms; others follow by name
+# The rows of README's table: what it is, in words; experiment; shots.
+README = (
+    ("sine, trained and tested on 5 points", "sinusoid-5shot-paper", 5),
+    ("10 points", "sinusoid-10shot-paper", 10),
+    ("20 points", "sinusoid-20shot-paper", 20),
+    ("2-D navigation, fixed start", "navigation", 20),
+    ("varying starts", "navigation-varying", 20),
+    ("Omniglot, 5-way 1-shot", "omniglot-5way-1shot", 1),
+    ("5-way 5-shot, the same model", "omniglot-5way-1shot", 5),
+    ("20-way 1-shot", "omniglot-20way-1shot", 1),
+    ("20-way 5-shot, the same model", "omniglot-20way-1shot", 5),
+    ("MiniImagenet, 5-way 1-shot", "miniimagenet-5way-1shot", 1),
+)
 
 
 def scores(*experiments: str, first: int | None = None) -> str:
@@ -203,7 +216,7 @@ def _names(group: Sequence[Record]) -> str:
 
 
 def headline(*rows: tuple[str, str, int]) -> str:
-    """README's table. rows: what it is, in words; experiment; shots. Of Meta-SGD."""
+    """README's table, of Meta-SGD after one step. rows: as README's."""
     own = (record for record in records() if record.scored_on is None)
     found = {record.experiment: record for record in own if record.algorithm == "meta-sgd"}
     shown = [
@@ -211,7 +224,7 @@ def headline(*rows: tuple[str, str, int]) -> str:
         for words, experiment, shots in rows
         if experiment in found
     ]
-    return _table(["", "measured here", "as served", "seeds", "the paper", "conditions"], shown)
+    return _table(["", "metric", "measured here", "as served", "seeds", "the paper", "conditions"], shown)
 
 
 def _headline_row(words: str, record: Record, shots: int) -> list[str]:
@@ -223,7 +236,8 @@ def _headline_row(words: str, record: Record, shots: int) -> list[str]:
     measured = f"{_over_tasks(one, record)}{over_seeds}"
     served = _over_tasks(record.find(shots, protocol="served"), record) or _served_otherwise(record)
     printed = paper.text(record.metric) if paper else ""
-    return [words, measured, served, str(len(record.seeds)), printed, _conditions(record)]
+    direction = f"{METRICS[record.metric].name}, {'higher' if record.higher_is_better else 'lower'} is better"
+    return [words, direction, measured, served, str(len(record.seeds)), printed, _conditions(record)]
 
 
 def _conditions(record: Record) -> str:

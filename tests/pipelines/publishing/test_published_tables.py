@@ -135,8 +135,8 @@ def test_experiments_are_named_with_their_algorithms() -> None:
 def test_readmes_table_names_what_is_published_only() -> None:
     shown = tables.headline(("sine", "sinusoid-5shot-paper", 5), ("more", "not-published", 1))
     assert shown.split("\n")[2:] == [
-        "| sine | 0.900 ± 0.050, ± 0.127 over seeds | the same | 2 | 0.90 ± 0.16 "
-        "| 60,000 iterations, 100 points score a curve |"
+        "| sine | mean squared error, lower is better | 0.900 ± 0.050, ± 0.127 over seeds | the same | 2 "
+        "| 0.90 ± 0.16 | 60,000 iterations, 100 points score a curve |"
     ]
 
 
@@ -155,8 +155,8 @@ def test_readmes_table_says_what_a_user_gets(monkeypatch: pytest.MonkeyPatch) ->
     """As served on the reported shots; other shots are not scored so, and say nothing."""
     served = [number(0.7, protocol="served"), number(0.5, shots=10)]
     record = replace(RECORD, numbers=[*RECORD.numbers, *served])
-    assert tables._headline_row("sine", record, 5)[2] == "0.700 ± 0.050"
-    assert tables._headline_row("sine", record, 10)[2] == ""
+    assert tables._headline_row("sine", record, 5)[3] == "0.700 ± 0.050"
+    assert tables._headline_row("sine", record, 10)[3] == ""
 
 
 def test_every_step_of_a_policy_is_shown() -> None:
