@@ -145,7 +145,7 @@ repro: setup  ## dvc repro, with this environment on the path
 plots: dvc_plots/vega.js  ## Draw the learning curves of `make repro`, for a browser without a network: dvc_plots/index.html
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc plots show
 
-ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
+ui: setup  ## Compare runs in the MLflow UI, on loopback; prints the addresses of the last run: PORT=5000
 	@$(RUN) -m components.tracking.ui --port $(call quoted,PORT)
 
 ##@ Use a model
