@@ -9,6 +9,7 @@ from mlflow.entities import Run
 from components.config.environment import PARENT, PLUGIN
 
 TAG = "pipeline_parent_of"
+LINK = "mlflow.parentRunId"
 PIPELINE_RUN_TAG = "pipeline_run"  # of every run that a step opened
 
 
@@ -42,6 +43,12 @@ def find_parent(client: MlflowClient, experiment_id: str, name: str) -> str | No
         max_results=1,
     )
     return runs[0].info.run_id if runs else None
+
+
+def parent_of(client: MlflowClient, run_id: str) -> str | None:
+    """The run that it stands under, if any."""
+    parent: str | None = client.get_run(run_id).data.tags.get(LINK)
+    return parent
 
 
 def running_parents(client: MlflowClient, experiment_id: str) -> Iterator[tuple[str, str]]:

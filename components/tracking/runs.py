@@ -21,7 +21,7 @@ from components.config.environment import IMAGE, PIPELINE_RUN
 from components.console.messages import in_one_line
 from components.console.signals import Terminated
 from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_id
-from components.tracking.parents import PIPELINE_RUN_TAG, TAG, given_parent, make_parent
+from components.tracking.parents import LINK, PIPELINE_RUN_TAG, TAG, given_parent, make_parent
 from components.tracking.patience import ERRORS, impatient
 from components.tracking.processes import is_dead, this_process
 
@@ -90,7 +90,7 @@ def open_run(
     client = connect()
     _end_lost(client, experiment)
     parent = given_parent() or _pipeline_parent(client)
-    links = {"mlflow.parentRunId": parent} if parent else {}
+    links = {LINK: parent} if parent else {}
     own = {"mlflow.source.git.commit": git_commit(), PROCESS: this_process()}
     about = {**own, **links, **_environment_tags(), **tags}
     run = (

@@ -32,20 +32,24 @@ from metasgd.parallel import Workers, joined
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what is chosen, the tasks, and the learner that they ask for."""
+    """One training: what is chosen, the tasks, and the learner that they ask for.
+
+    point: of the sweep that it belongs to, which is part of its name; "" outside of one.
+    """
 
     training: Training
     tasks: Kind
     learner: Learner
+    point: str = ""
 
     @staticmethod
-    def of(training: Training, tasks: Kind) -> "Job":
+    def of(training: Training, tasks: Kind, point: str = "") -> "Job":
         problem = tasks.episodes.manifest.problem
-        return Job(training, tasks, build_learner(problem, training.network, training.learner))
+        return Job(training, tasks, build_learner(problem, training.network, training.learner), point)
 
     @property
     def name(self) -> str:
-        return self.training.title
+        return f"{self.training.title} {self.point}".rstrip()
 
     @property
     def params(self) -> dict[str, object]:
@@ -63,11 +67,14 @@ class Job:
         }
 
 
-def train(training: Training, episodes: Path, output: Path, state: Path | None = None) -> None:
+def train(
+    training: Training, episodes: Path, output: Path, state: Path | None = None, point: str = ""
+) -> None:
     """Write a checkpoint folder (components.artifacts.checkpoint).
 
     state: a file that keeps the training's whole state until it is over, in place of those of
         `components.storage.stores`: a repeated call continues from there.
+    point: of a sweep, as people are told of it; a loss that diverges there is a result, and no error.
     Where several processes train (`components.train.launch`), one of them writes.
     Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
     Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
@@ -75,10 +82,10 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
     require_own(output, "components.train")
     keep_compiled()
     if (count := processes(training.train)) > 1:
-        launch(count, train, training, episodes, output, state)
+        launch(count, train, training, episodes, output, state, point)
         return
     with stoppable() as stop, joined(training.train.device) as workers:
-        job = Job.of(training, load_tasks(episodes))
+        job = Job.of(training, load_tasks(episodes), point)
         if not workers.leads:
             _follow(job, Hooks(lambda point: None, check=stop.check, workers=workers))
             return
@@ -115,10 +122,15 @@ def _lead(job: Job, kept: KeptState, stop: Stop, workers: Workers, output: Path)
                         job.learner, job.training, Hooks(watch, kept, stop.check, workers)
                     )
             except TrainingDivergedError as error:
-                _write(job, error.outcome, output, run, kept.seconds)
-                outbox.settle()
-                raise
-            _write(job, outcome, output, run, kept.seconds)
+                outcome = error.outcome
+                _write(job, outcome, output, run, kept.seconds)
+                if not job.point:
+                    outbox.settle()
+                    raise
+                run.set_tags({"diverged": error})
+                print(f"{job.name}: warning: {error}; the sweep goes on", flush=True)
+            else:
+                _write(job, outcome, output, run, kept.seconds)
             run.log_folder(output, "checkpoint")
             outbox.settle()
     kept.discard()
