@@ -94,19 +94,25 @@ def _load_learner(path: Path) -> tuple[Learner, dict[str, Any]]:
         document = json.loads(path.read_text())
         if document["format"] != FORMAT:
             raise CheckpointError(f"{path}: format is {document['format']}; expected {FORMAT}")
-        problem = _settings(Problem, document["problem"])
-        chosen = learner_with_later_keys(document["learner"])
-        learner = _settings(LEARNER_SETTINGS[chosen["kind"]], chosen)
-        network = _settings(
-            NETWORKS[document["network"]["kind"]], network_with_later_keys(document["network"])
-        )
-        return build_learner(problem, network, learner), document["about"]
+        return described_learner(document), document["about"]
     except OSError as error:
         raise CheckpointError(f"{path}: {_reason(error)}; expected a checkpoint") from None
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: not a checkpoint's description ({error!r})") from None
+
+
+def described_learner(document: Mapping[str, Any]) -> Learner:
+    """From "problem", "network" and "learner" of a description.
+
+    Raises KeyError, TypeError or ValueError for one that makes no sense.
+    """
+    problem = settings_from(Problem, document["problem"])
+    chosen = learner_with_later_keys(document["learner"])
+    learner = settings_from(LEARNER_SETTINGS[chosen["kind"]], chosen)
+    network = network_with_later_keys(document["network"])
+    return build_learner(problem, settings_from(NETWORKS[network["kind"]], network), learner)
 
 
 def learner_with_later_keys(learner: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +137,7 @@ def network_with_later_keys(network: Mapping[str, Any]) -> dict[str, Any]:
     return later
 
 
-def _settings(kind: type[T], document: Mapping[str, Any]) -> T:
+def settings_from(kind: type[T], document: Mapping[str, Any]) -> T:
     """A frozen dataclass from JSON, whose lists were tuples."""
     return kind(
         **{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}

@@ -14,6 +14,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
@@ -63,7 +64,7 @@ def compiled_gradient(learner: Learner, chunk: int, threads: int) -> MetaGradien
     """
     whole = partial(torch.compile, compilable(learner), fullgraph=True, dynamic=False)
     graphs = {
-        "cuda": whole(),
+        "cuda": whole(options=_untimed()),
         # All of the graph is C++, during which Python's other threads run.
         "cpu": _compiled_once(whole(options={"cpp_wrapper": True})),
     }
@@ -73,6 +74,12 @@ def compiled_gradient(learner: Learner, chunk: int, threads: int) -> MetaGradien
             return graphs[batch.query_x.device.type](meta, batch)
 
     return in_pieces(gradient, chunk or (0 if learner.vectorises else 1), threads)
+
+
+def _untimed() -> dict[str, bool] | None:
+    """So that the compiler chooses no variant of a kernel by timing, where torch can do without."""
+    known = import_module("torch._inductor").list_options()
+    return {"deterministic": True} if "deterministic" in known else None
 
 
 def _compiled_once(function: MetaGradient) -> MetaGradient:

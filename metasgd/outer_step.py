@@ -4,7 +4,7 @@ adam = build_adam(learner, meta, settings)
 losses = OneByOne(learner, gradient, settings, adam)(meta, batches, rates(adam, settings, range(10)))
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -51,10 +51,11 @@ class OneByOne:
 
     def __call__(self, meta: Meta, batches: Iterable[Batch], rates: Tensor) -> Tensor:
         pairs = zip(batches, rates.tolist(), strict=True)
-        losses = [self._iteration(meta, batch, chosen) for batch, chosen in pairs]
+        losses = [self.iteration(meta, batch, chosen) for batch, chosen in pairs]
         return torch.stack(losses).cpu()  # read from the device only here
 
-    def _iteration(self, meta: Meta, batch: Batch, rates: list[float]) -> Tensor:
+    def iteration(self, meta: Meta, batch: Batch, rates: Sequence[float | Tensor]) -> Tensor:
+        """Returns the loss, where theta lies. rates: of each of Adam's groups."""
         for group, rate in zip(self.adam.param_groups, rates, strict=True):
             group["lr"] = rate
         learned = self.learner.learned(meta)

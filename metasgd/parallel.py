@@ -24,10 +24,14 @@ from metasgd.trees import flatten, unflatten
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of a training: this one's number, and how many there are."""
+    """The processes of a training: this one's number, and how many there are.
+
+    speak: whether they exchange anything; one that was started by `torchrun` does, if with itself alone.
+    """
 
     rank: int = 0
     count: int = 1
+    speak: bool = False
 
     @property
     def leads(self) -> bool:
@@ -38,7 +42,7 @@ class Workers:
 
         The number of tasks must be a multiple of `count`.
         """
-        if self.count == 1:
+        if not self.speak:
             return gradient
 
         def whole(meta: Meta, batch: Batch) -> tuple[Meta, Tensor]:
@@ -53,7 +57,7 @@ class Workers:
 
     def follow(self, resume: Resume | None) -> Resume | None:
         """What all continue from: the leader's state, which it alone keeps."""
-        return resume if self.count == 1 else _Followed(self, resume)
+        return _Followed(self, resume) if self.speak else resume
 
 
 ALONE = Workers()
@@ -105,6 +109,6 @@ def joined(device: str) -> Iterator[Workers]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Workers(dist.get_rank(), dist.get_world_size())
+        yield Workers(dist.get_rank(), dist.get_world_size(), speak=True)
     finally:
         dist.destroy_process_group()

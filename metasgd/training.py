@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
+from metasgd.captured import Captured, captures
 from metasgd.configuration import TrainingSettings
 from metasgd.engine import compiled_gradient, compiles, eager_gradient
 from metasgd.learner import Learner, Meta
@@ -90,8 +91,9 @@ def outer_steps(
     """The fastest way that the declared parameters allow."""
     if not compiles(settings):
         gradient = eager_gradient(learner, settings.chunk)
-    elif workers.count == 1 and scans(learner, settings, meta):
+    elif not workers.speak and scans(learner, settings, meta):
         return Scanned(learner, settings, adam)
     else:
         gradient = compiled_gradient(learner, settings.chunk, settings.threads)
-    return OneByOne(learner, workers.share(learner, gradient), settings, adam)
+    steps = OneByOne(learner, workers.share(learner, gradient), settings, adam)
+    return Captured(steps) if not workers.speak and captures(settings, meta) else steps

@@ -25,7 +25,9 @@ def main() -> None:
 
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     image, use_finished = container_image(options.runner, options.image, options.base), options.cache == "on"
-    run_pipeline(experiments, seeds, Console(), image, check=options.check, use_finished=use_finished)
+    run_pipeline(
+        experiments, seeds, Console(), image, options.check, use_finished, overrides=options.overrides
+    )
 
 
 if __name__ == "__main__":

@@ -50,14 +50,17 @@ def compile_pipeline(
     pods: Pods = Pods(LOCAL_IMAGE),  # noqa: B008  # frozen
     pins: Mapping[str, str] | None = None,
     check: str = "",
+    command: str = "",
 ) -> None:
     """Write the pipeline of these lanes as YAML.
 
     pins: experiment -> the data that its pods download, as JSON (components.datasets.pinned), where the
         data are not at hand.
     check: "strict", where what is odd about the data is an error.
+    command: that runs these lanes again, for the report to name.
     """
-    compiler.Compiler().compile(_pipeline(experiments, seeds, pods, pins or {}, check), str(package))
+    pipeline = _pipeline(experiments, seeds, pods, pins or {}, check, command)
+    compiler.Compiler().compile(pipeline, str(package))
 
 
 def _pipeline(
@@ -66,13 +69,14 @@ def _pipeline(
     pods: Pods,
     pins: Mapping[str, str],
     check: str,
+    command: str,
 ) -> dsl.graph_component.GraphComponent:
     def lanes() -> None:
-        earlier: dict[str, PipelineChannel] = {}
+        told: dict[str, str | PipelineChannel] = {"command": command}
         for experiment in experiments:
             source = {"pinned": pins.get(experiment.name, ""), "check": check}
-            last = _lane(experiment, seeds, pods, source, earlier)
-            earlier = {"earlier": last.outputs["chapters"]}
+            last = _lane(experiment, seeds, pods, source, told)
+            told = {**told, "earlier": last.outputs["chapters"]}
 
     return finished(lanes, NAME, _description(experiments, seeds), pods)
 
@@ -103,9 +107,9 @@ def _lane(
     seeds: Sequence[int],
     pods: Pods,
     source: Mapping[str, str],
-    earlier: dict[str, PipelineChannel],
+    told: Mapping[str, str | PipelineChannel],
 ) -> dsl.PipelineTask:
-    """source: what preprocess is told besides the tasks. earlier: the chapters of the lane before."""
+    """source: what preprocess is told besides the tasks. told: what report is: command, earlier chapters."""
     name = experiment.name
 
     def named(task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
@@ -129,12 +133,12 @@ def _lane(
         ),
         "promote",
     )
-    told = named(
-        report(results=scored.outputs["results"], decision=decided.outputs["decision"], **earlier), "report"
+    page = named(
+        report(results=scored.outputs["results"], decision=decided.outputs["decision"], **told), "report"
     )
     # Promote and report speak of the registry as it is now, so they are never taken from a cache.
     decided.set_caching_options(False)
-    return told.set_caching_options(False)
+    return page.set_caching_options(False)
 
 
 def steps(kind: str) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def settings(workload: Workload) -> TrainingSettings:
         processes=1,
         chunk=0,
         compile_from=1,
-        device="cpu",
+        device=workload.device,
     )
 
 
@@ -69,8 +69,7 @@ class MetaSgdTrainer:
         torch.set_num_threads(1)  # as in `meta_train`: the threads take a piece of the meta-batch each
         self.regression = workload.regression
         self.learner, self.settings = learner(workload), settings(workload)
-        self.meta = Meta(_tensors(workload.theta()), _tensors(workload.alpha()))
-        self.batch = Batch(**{name: torch.from_numpy(array) for name, array in workload.batch().items()})
+        self.meta, self.batch = start(workload), batch(workload)
         self.adam = build_adam(self.learner, self.meta, self.settings)
         self.outer_steps = outer_steps(self.learner, self.settings, self.adam, self.meta)
 
@@ -81,7 +80,9 @@ class MetaSgdTrainer:
         weight = 1 - self.adam.defaults["betas"][0] ** count
         found = [self.adam.state[tensor]["exp_avg"] / weight for tensor in self.learner.learned(self.meta)]
         parts = self.learner.with_learned(self.meta, found)._asdict()
-        return {part: {name: value.numpy() for name, value in own.items()} for part, own in parts.items()}
+        return {
+            part: {name: value.cpu().numpy() for name, value in own.items()} for part, own in parts.items()
+        }
 
     def run(self, iterations: int) -> None:
         self._step(rates(self.adam, self.settings, range(iterations)))
@@ -90,5 +91,13 @@ class MetaSgdTrainer:
         self.outer_steps(self.meta, repeat(self.batch, len(rates)), rates)
 
 
-def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+def start(workload: Workload) -> Meta:
+    return Meta(_tensors(workload, workload.theta()), _tensors(workload, workload.alpha()))
+
+
+def batch(workload: Workload) -> Batch:
+    return Batch(**_tensors(workload, workload.batch()))
+
+
+def _tensors(workload: Workload, arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array).to(workload.device) for name, array in arrays.items()}

@@ -12,12 +12,13 @@ MOMENTUM = 0.1  # of running statistics, which nothing here uses
 
 def from_arrays(workload: Workload, arrays: Arrays) -> Parameters:
     """In PyTorch's layout: convolutions [out, in, 3, 3], linear layers [out, in], channels first."""
-    return {name: _theirs(workload, name, torch.from_numpy(array)) for name, array in arrays.items()}
+    tensors = {name: _theirs(workload, name, torch.from_numpy(array)) for name, array in arrays.items()}
+    return {name: tensor.to(workload.device) for name, tensor in tensors.items()}
 
 
 def to_arrays(workload: Workload, parameters: Parameters) -> Arrays:
     """Back, for comparison."""
-    return {name: _ours(workload, name, value.detach()).numpy() for name, value in parameters.items()}
+    return {name: _ours(workload, name, value.detach().cpu()).numpy() for name, value in parameters.items()}
 
 
 def _theirs(workload: Workload, name: str, value: Tensor) -> Tensor:
@@ -82,7 +83,8 @@ class TorchTrainer:
         self.workload = workload
         self.theta = from_arrays(workload, workload.theta())
         self.alpha = from_arrays(workload, workload.alpha())
-        self.batch = {name: torch.from_numpy(array) for name, array in workload.batch().items()}
+        arrays = workload.batch().items()
+        self.batch = {name: torch.from_numpy(array).to(workload.device) for name, array in arrays}
         self.learned = self.leaves()
         self.adam = torch.optim.Adam(self.learned, lr=1e-3, fused=True)
 

@@ -19,6 +19,7 @@ class Workload:
 
     shots, queries: examples per class, or of the whole task in regression.
     precision: NumPy's name of the type of all arrays; their values are those in single precision.
+    device: torch's name of where it is worked on.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Workload:
     filters: int = 40
     halving: str = ""
     precision: str = "float32"
+    device: str = "cpu"
 
     @property
     def regression(self) -> bool:

@@ -3,6 +3,7 @@
 They are no inputs of the step, because what differs from run to run would keep KFP's cache from hitting.
 """
 
+import os
 from pathlib import Path
 
 # Below the current folder: the tracking store, runs, states, and what is compiled.
@@ -14,6 +15,8 @@ PARENT = "METASGD_PARENT_RUN_ID"
 PLUGIN = "MLFLOW_RUN_ID"
 # The id of the pipeline run: the launcher's, or Kubeflow's by the downward API.
 PIPELINE_RUN = "METASGD_PIPELINE_RUN"
+# When the launcher began, in seconds since 1970.
+STARTED = "METASGD_STARTED"
 # The address of the Kubeflow Pipelines API, and MLflow's as browsers see it.
 KFP_API = "METASGD_KFP_API"
 MLFLOW_UI = "METASGD_MLFLOW_UI"
@@ -26,3 +29,12 @@ COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 # Set in the image: its reference, and the commit of the code in it.
 IMAGE = "METASGD_IMAGE"
 COMMIT = "METASGD_COMMIT"
+
+
+def tracking_uri() -> str:
+    """The address of the tracking store: MLFLOW_TRACKING_URI, or else a database here."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+
+
+def local_store() -> str:
+    return f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"

@@ -18,7 +18,7 @@ from components.kinds.stopping import checked
 from metasgd.configuration import NETWORKS, TrainingSettings
 from metasgd.evaluation import score
 from metasgd.learner import Learner, Meta
-from metasgd.loop import Outcome
+from metasgd.loop import Outcome, pick_device
 from metasgd.seeds import generator
 from metasgd.tasks import Batch, TaskDistribution
 from metasgd.training import meta_train
@@ -46,15 +46,15 @@ class Supervised(Generic[S]):
         queries = self.parameters.stored.test_queries
         return self.distribution(name).stored_batch(self.episodes.stored[name], shots, queries)
 
-    def in_training(self, learner: Learner) -> tuple[Learner, TaskDistribution]:
-        """What is trained, and on which tasks; (theta, alpha) are the learner's own."""
+    def in_training(self, learner: Learner, device: torch.device) -> tuple[Learner, TaskDistribution]:
+        """What is trained there, and on which tasks; (theta, alpha) are the learner's own."""
         return learner, self.distribution("train")
 
     def fit(self, learner: Learner, training: Training, hooks: Hooks) -> Outcome:
         assert isinstance(training.train, TrainingSettings)  # noqa: S101  # by `optimiser`
         # Validation is the leader's alone.
         validate = self.validation_score(learner) if hooks.workers.leads else lambda meta: 0.0
-        trained, distribution = self.in_training(learner)
+        trained, distribution = self.in_training(learner, pick_device(training.train.device))
         return meta_train(
             trained, checked(distribution, hooks.check), validate, training.train, training.seed,
             watch=hooks.watch, resume=hooks.resume, workers=hooks.workers,
@@ -68,7 +68,7 @@ class Supervised(Generic[S]):
         torch.set_num_threads(THREADS)
         return score(learner, meta, self.batch(name, shots), learner.settings.test_steps)
 
-    def draw(self, trained: Trained, folder: Path) -> None:
+    def draw(self, trained: Trained, lane: Sequence[Trained], folder: Path) -> None:
         from components.plots.alpha import draw_alpha
         from components.plots.curves import learning_curve
         from components.plots.style import save
@@ -76,9 +76,10 @@ class Supervised(Generic[S]):
         curve = trained.curve()
         if len(curve):
             metric = trained.learner.objective.metric
-            figure = learning_curve(curve, metric, trained.about.chosen_iteration)
+            beside = [other for one in lane if len(other := one.curve())]
+            figure = learning_curve(curve, metric, trained.about.chosen_iteration, beside)
             save(figure, folder / "learning-curve.svg")
-        draw_alpha(trained.alpha, folder)
+        draw_alpha(trained.alpha, folder, [one.alpha for one in lane])
 
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:
         return []

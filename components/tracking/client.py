@@ -1,7 +1,4 @@
-"""The tracking store: a client of it, checked to answer, and its experiments.
-
-Without MLFLOW_TRACKING_URI, the store is .local/mlflow.db here.
-"""
+"""The tracking store: a client of it, checked to answer, and its experiments."""
 
 import os
 from functools import partial
@@ -14,27 +11,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from components.config.environment import LOCAL, PARENT, PIPELINE_RUN
+from components.config.environment import LOCAL, PARENT, PIPELINE_RUN, local_store, tracking_uri
 from components.tracking.address import is_server, named, require_address
 from components.tracking.patience import PASSING, AwayError, in_words, patient, patiently
 from components.tracking.relocation import artifacts_folder, follow
+from components.tracking.views import TAGS
 from metasgd.errors import InputError
 
-PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline
+PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline, and of its trainings
 TIMEOUT = 10  # seconds, for the first answer
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
 UNKNOWN = (
     "RESOURCE_DOES_NOT_EXIST",
     "INVALID_PARAMETER_VALUE",
 )  # error codes for what the store does not have
-
-
-def tracking_uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or _local_uri()
-
-
-def _local_uri() -> str:
-    return f"sqlite:///{LOCAL.resolve() / 'mlflow.db'}"
 
 
 def connect() -> MlflowClient:
@@ -46,10 +35,10 @@ def connect() -> MlflowClient:
     """
     uri = tracking_uri()
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    if uri == _local_uri():
+    if uri == local_store():
         LOCAL.mkdir(exist_ok=True)
     require_address(uri)
-    if uri == _local_uri():
+    if uri == local_store():
         follow(LOCAL)
     client = MlflowClient()
     is_step = PARENT in os.environ or PIPELINE_RUN in os.environ
@@ -109,7 +98,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         return str(found.experiment_id)
     place = None if is_server(tracking_uri()) else (artifacts_folder(LOCAL) / name).as_uri()
     try:
-        return str(client.create_experiment(name, artifact_location=place, tags=KIND))
+        return str(client.create_experiment(name, artifact_location=place, tags=TAGS))
     except MlflowException:  # another training made it meanwhile
         found = client.get_experiment_by_name(name)
         if found is None:

@@ -37,7 +37,14 @@ class Batch(NamedTuple):
         return Examples(self.query_x, self.query_y)
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(tensor.to(device) for tensor in self))
+        return Batch(*(to_device(tensor, device) for tensor in self))
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device. The host does not wait for a copy to a GPU, which takes its turn among other work."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 class TaskDistribution(Protocol):

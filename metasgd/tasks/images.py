@@ -7,7 +7,7 @@ from torch import Tensor
 
 from metasgd.configuration import EpisodeSettings
 from metasgd.errors import InputError
-from metasgd.tasks import Batch
+from metasgd.tasks import Batch, to_device
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def with_rotations(images: Tensor, index: ClassIndex) -> tuple[Tensor, ClassInde
 class ImageEpisodes:
     """p(T) over episodes. Implements `metasgd.tasks.TaskDistribution`.
 
-    images: uint8 [images, channels, height, width].
+    images: uint8 [images, channels, height, width]. They may lie on a GPU: tasks are
+        positions that are drawn on the CPU, the same ones everywhere, and pick pictures there.
     Raises InputError where the classes cannot fill an episode.
     """
 
@@ -97,6 +98,6 @@ class ImageEpisodes:
 
     def _examples(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         tasks, ways, each = pictures.shape
-        x = self.images[pictures.flatten(1)].float() / 255
+        x = self.images[to_device(pictures.flatten(1), self.images.device)].float() / 255
         y = torch.arange(ways, device=x.device).repeat_interleave(each).expand(tasks, -1)
         return x, y

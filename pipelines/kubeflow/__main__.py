@@ -13,6 +13,7 @@ from pipelines.options import (
     add_cluster_options,
     add_image_options,
     add_lane_options,
+    command_line,
     require_lanes,
 )
 
@@ -41,7 +42,8 @@ def main() -> None:
         return
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     image = options.image or reference(options.registry, options.base or BASE)
-    submission = actions.Submission(experiments, seeds, cluster, image, options.check)
+    command = command_line(options.names, seeds, options.overrides)
+    submission = actions.Submission(experiments, seeds, cluster, image, options.check, command)
     match options.action:
         case "submit":
             actions.submit(submission, target, console, options.wait)

@@ -32,6 +32,7 @@ class Submission:
     """What is submitted: lanes and seeds, what they ask of the cluster, and the image's reference.
 
     check: "strict", where a warning stops it, here or in the pods.
+    command: that runs the same lanes, for the report to name.
     """
 
     experiments: Sequence[Experiment]
@@ -39,6 +40,7 @@ class Submission:
     cluster: Cluster
     image: str
     check: str = ""
+    command: str = ""
 
     @property
     def name(self) -> str:
@@ -67,7 +69,9 @@ class Submission:
 
     def compile(self, package: Path) -> None:
         """Write the pipeline as YAML. Raises InputError where data are not pinned on S3."""
-        compile_pipeline(self.experiments, self.seeds, package, self.pods, self.pins, self.check)
+        compile_pipeline(
+            self.experiments, self.seeds, package, self.pods, self.pins, self.check, self.command
+        )
 
 
 def only_compile(submission: Submission, package: Path) -> None:

@@ -1,6 +1,6 @@
 """The container runner: the compiled pipeline in kfp.local, each step in a container of the image.
 
-As `pipelines.local.interpreter`, it is a process of its own, started by the launcher. A container gets a root
+As `pipelines.local.warm`, it is a process of its own, started by the launcher. A container gets a root
 that cannot be written, the checkout's .local and data and the folders of other stores at their own paths, and
 no network unless a store is a server.
 """
@@ -14,18 +14,26 @@ from typing import Any
 import docker
 from docker.types import DeviceRequest, Mount
 
-from components.config.environment import COMPILED, LOCAL, PARENT, PATIENCE, PIPELINE_RUN, STATES
+from components.config.environment import (
+    COMPILED,
+    LOCAL,
+    PARENT,
+    PATIENCE,
+    PIPELINE_RUN,
+    STARTED,
+    STATES,
+    tracking_uri,
+)
 from components.console.command import TERMINATED
 from components.console.progress import PROGRESS
 from components.console.signals import Terminated, raising_terminated
-from components.tracking.client import tracking_uri
 from metasgd.errors import InputError
 from pipelines.image import image_id
 from pipelines.local.lost_runs import RUNS
 
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
-HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
+HANDED_ON = (PARENT, PIPELINE_RUN, STARTED, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
 HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a server
 READ = ("data", "datasets")
 

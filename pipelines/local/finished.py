@@ -10,19 +10,16 @@ import re
 import sys
 from collections.abc import Mapping
 from copy import copy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from kfp import dsl, local
 from kfp.local import cache
 
 from components.artifacts.runs import RUN, RUNS, read_run, read_runs
 from components.config.code import ROOT, tree_digest
-from components.config.environment import LOCAL
-from components.tracking.client import connect, tracking_uri
-from components.tracking.patience import ERRORS
-from components.tracking.runs import find_run
+from components.config.environment import LOCAL, tracking_uri
 from metasgd.errors import InputError
 from metasgd.own_folder import content_digest, is_whole
 from pipelines.local.output import taken_line
@@ -32,7 +29,7 @@ FINISHED = LOCAL / "finished"
 
 def finished_steps(image_id: str | None = None) -> Path:
     """The cache's folder, for this code or that of an image, and this tracking store."""
-    code = image_id or tree_digest(ROOT, ("metasgd", "components"), "*.py", salt=torch.__version__)
+    code = image_id or tree_digest(ROOT, ("metasgd", "components"), "*.py", salt=version("torch"))
     return FINISHED / hashlib.sha256(f"{code} {tracking_uri()}".encode()).hexdigest()[:16]
 
 
@@ -93,6 +90,11 @@ def _is_there(place: Path) -> bool:
     """Whole, and its MLflow runs in this store."""
     if place.is_file():
         return True
+    # Here, because MLflow takes seconds to import, and most runs find nothing to look up.
+    from components.tracking.client import connect
+    from components.tracking.patience import ERRORS
+    from components.tracking.runs import find_run
+
     try:
         return is_whole(place) and all(find_run(connect(), run) is not None for run in _runs(place))
     except (InputError, *ERRORS):

@@ -1,7 +1,7 @@
 """The local runner: the compiled pipeline in kfp.local, on this machine and interpreter.
 
-kfp.local swaps log handlers and `print` while it runs, so it gets a process of its own (this
-module's command); the launcher reads its lines.
+kfp.local swaps log handlers and `print` while it runs, so it gets a process of its own
+(`pipelines.local.warm`); the launcher reads its lines.
 """
 
 import os
@@ -45,7 +45,7 @@ def run_here(
     root: Path,
     log: Path,
     show: Callable[[str], None],
-    module: str = "pipelines.local.interpreter",
+    module: str = "pipelines.local.warm",
     held: Sequence[int] = (),
     finished: Path | None = None,
 ) -> tuple[Path, Counter[str]]:
@@ -118,18 +118,3 @@ def refuse_python3(lanes: Sequence[str]) -> None:
             raise InputError(
                 'a parameter holds "python3", which kfp\'s local runner rewrites; expected another'
             )
-
-
-def main() -> None:
-    """python -m pipelines.local.interpreter PACKAGE ROOT [FINISHED]"""
-    from kfp import components, local
-
-    from pipelines.local.finished import use_finished_steps
-
-    package, root, *finished = sys.argv[1:]
-    use_finished_steps(local.SubprocessRunner(use_venv=False), root, *finished)
-    components.load_component_from_file(package)()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,7 @@
 """A compiled pipeline, run on this machine below an MLflow run of its own."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.component import LOCAL_IMAGE
-from components.config.environment import PARENT, PIPELINE_RUN
+from components.config.environment import PARENT, PIPELINE_RUN, STARTED
 from components.console.progress import PROGRESS, READ
 from components.console.signals import raising_terminated
 from components.tracking.client import PIPELINES
@@ -30,13 +31,13 @@ from pipelines.pods import Pods
 class Job:
     """What is run.
 
-    name: of its MLflow run. kinds: of tasks. models: that it registers.
+    name, params: of its MLflow run. models: that it registers.
     compile: writes the pipeline of these lanes as YAML.
     """
 
     name: str
+    params: Mapping[str, object]
     lanes: Sequence[Lane]
-    kinds: set[str]
     models: Sequence[str]
     compile: Callable[[Path, Pods], None]
 
@@ -65,13 +66,14 @@ def launched(
     folder.mkdir(parents=True)
     package, log = folder / "pipeline.yaml", folder / "run.log"
     finished = finished_steps(contents) if use_finished else None
-    module = "pipelines.local.containers" if image else "pipelines.local.interpreter"
+    module = "pipelines.local.containers" if image else "pipelines.local.warm"
     job.compile(package, Pods(image or LOCAL_IMAGE))
     tags = {"experiments": " ".join(lane.experiment for lane in job.lanes), TAG: folder.name}
     with raising_terminated(), under_way(folder) as lock, open_run(PIPELINES, job.name, tags) as parent:
+        parent.log_params(job.params)
         end_lost_runs(parent.client)
-        require_ready(parent.client, job.kinds, job.models)
-        told = {PARENT: parent.run_id, PIPELINE_RUN: folder.name, PROGRESS: READ}
+        require_ready(parent.client, [PIPELINES], job.models)
+        told = {PARENT: parent.run_id, PIPELINE_RUN: folder.name, STARTED: str(time.time()), PROGRESS: READ}
         try:
             with _environment(told), Display(console, job.lanes) as display:
                 run, taken = run_here(package, folder, log, display.line, module, [lock], finished)

@@ -11,7 +11,6 @@ from components.artifacts.choice import BEST, Choice, read_choice
 from components.choose.snippet import cells
 from components.config.parsing import to_json
 from components.console.tables import print_whole
-from pipelines.dag import NAME
 from pipelines.local.interpreter import refuse_python3
 from pipelines.local.launch import Job, launched
 from pipelines.pods import Pods
@@ -33,7 +32,7 @@ def run_sweep(
     def compile(package: Path, pods: Pods) -> None:
         compile_sweep(sweep, package, pods, check=check)
 
-    job = Job(f"{NAME} {sweep.name}", [sweep.lane], {sweep.experiment.kind}, [], compile)
+    job = Job(sweep.name, sweep.params, [sweep.lane], [], compile)
     with launched(job, console, image, use_finished) as run:
         choice = run.outputs / "choose" / "choice"
         best = Path(shutil.copy(choice / BEST, run.folder / BEST))

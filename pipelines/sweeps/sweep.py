@@ -33,7 +33,19 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        return f"sweep {self.experiment.name} {self.algorithm}"
+        keys = " ".join(text.partition("=")[0] for text in self.points[0])
+        return f"sweep {self.experiment.name} {self.algorithm} over {keys}"
+
+    @property
+    def params(self) -> dict[str, object]:
+        """What was asked for."""
+        return {
+            "experiments": self.experiment.name,
+            "algorithm": self.algorithm,
+            "seeds": " ".join(str(seed) for seed in self.seeds),
+            "overrides": " ".join(self.settings),
+            "points": len(self.points),
+        }
 
     @property
     def trainings(self) -> list[SweptTraining]:

@@ -1,5 +1,6 @@
 """The choose step: points of a sweep, ranked by their scores on the validation tasks alone."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from components.config.document import nested
 from components.config.settings import Training
 from components.preprocess.step import preprocess
 from components.tracking.client import PIPELINES
+from components.tracking.pages import pages
+from components.tracking.parents import TAG
 from components.tracking.runs import flatten, open_run
 from components.train.step import train
 from metasgd.errors import InputError
@@ -137,7 +140,7 @@ def test_every_point_is_a_row_below_the_pipelines_run(
     swept: Swept, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The point alone as parameters, the score as metric; the parent keeps ranking and snippet."""
-    with open_run(PIPELINES, "sweep", {}) as parent:
+    with open_run(PIPELINES, "sweep", {TAG: "now", "experiments": SINE}) as parent:
         monkeypatch.setenv("METASGD_PARENT_RUN_ID", parent.run_id)
         choice = choose(swept.trials, swept.checkpoints, swept.episodes, tmp_path / "choice")
     place = client.get_experiment_by_name(PIPELINES).experiment_id
@@ -146,16 +149,21 @@ def test_every_point_is_a_row_below_the_pipelines_run(
     assert found.keys() == set(STARTS)
     assert all(row.data.params.keys() == {"algorithms.meta-sgd.start"} for row in rows)
     best = found[choice.best.overrides[0].partition("=")[2]]
-    assert best.data.metrics["validation_mse"] == choice.best.mean
-    assert best.data.metrics["validation_mse_seed2"] == choice.best.scores[2]
+    assert best.data.metrics["validation_mse_chosen"] == choice.best.mean
+    assert best.data.metrics["validation_mse_chosen_seed2"] == choice.best.scores[2]
     assert [row.data.tags["best"] for row in rows].count("True") == 1
     assert best.data.tags["best"] == "True"
     assert found[STARTS[2]].data.tags["diverged"] == "1 2"
-    assert "validation_mse" not in found[STARTS[2]].data.metrics
+    assert "validation_mse_chosen" not in found[STARTS[2]].data.metrics
     (override,) = choice.best.overrides
     trained = [run_of(client, swept.checkpoint(one)).info.run_id for one in swept.trainings[override]]
     assert best.data.tags["training_run"].split() == trained
     assert {file.path for file in client.list_artifacts(parent.run_id, "sweep")} >= {f"sweep/{BEST}"}
+    assert client.get_run(parent.run_id).data.tags["mlflow.note.content"] == markdown(choice)
+    compared = pages(client, "http://127.0.0.1:1")["its trainings, compared"]
+    assert {row.info.run_id for row in rows} == set(re.findall(r"[0-9a-f]{32}", compared)), (
+        "make ui's address"
+    )
 
 
 def test_what_is_missing_or_all_diverged_is_one_line(

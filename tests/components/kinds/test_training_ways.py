@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from components.kinds.kind import Hooks
 from components.kinds.supervised import Supervised
@@ -36,7 +37,7 @@ def test_tasks_of_training_have_that_many_classes(
 ) -> None:
     own = job(tmp_path, algorithm, ways)
     assert isinstance(own.tasks, Supervised)
-    learner, tasks = own.tasks.in_training(own.learner)
+    learner, tasks = own.tasks.in_training(own.learner, torch.device("cpu"))
     batch = tasks.sample(1, generator(1, "tasks"))
     assert learner.problem.outputs == len(batch.support_y.unique()) == trained
     outcome = own.tasks.fit(own.learner, own.training, Hooks(lambda point: None))

@@ -29,7 +29,7 @@ def test_with_a_host_it_goes_to_kubeflow(host: str, answers: Answers, command: l
     assert done.returncode == 0, done.stderr
     assert f"Submitted: {host}/#/runs/details/{RUN_ID}" in done.stdout
     (body,) = answers.bodies("/runs")
-    assert body["display_name"] == f"metasgd sweep {SINE} maml"
+    assert body["display_name"].startswith(f"metasgd sweep {SINE} maml over algorithms.maml.start")
     tasks = body["pipeline_spec"]["pipeline_spec"]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
     (loop,) = [task for name, task in tasks.items() if name.startswith("for-loop")]
     trainings = [json.loads(item) for item in json.loads(loop["parameterIterator"]["items"]["raw"])]

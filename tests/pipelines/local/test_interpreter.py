@@ -4,6 +4,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,14 @@ def finish() -> None:
     """The last step, which follows a failure, too."""
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary ones, at a short path as on most machines: a longer one has no sockets."""
+    with tempfile.TemporaryDirectory(prefix="t") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -136,7 +145,7 @@ def finish() -> None:
     ],
 )
 def test_a_step_that_a_signal_ended_is_named_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
     """By kfp's local runner, which keeps no exit code; the temporary folders of its steps are gone."""
 
@@ -146,14 +155,12 @@ def test_a_step_that_a_signal_ended_is_named_with_it(
             train(number=int(number))
 
     compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with pytest.raises(StepFailedError) as failed:
         run_here(Path("pipeline.yaml"), Path("root"), Path("run.log"), lambda text: None)
     assert str(failed.value) == f"{words} (log: run.log)"
-    assert not list((tmp_path / "temporary").iterdir())
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize(

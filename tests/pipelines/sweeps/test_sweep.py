@@ -58,7 +58,7 @@ class Finished:
         client = MlflowClient(f"sqlite:///{self.checkout}/.local/mlflow.db")
         pipelines = client.get_experiment_by_name("pipelines").experiment_id
         (parent,) = client.search_runs([pipelines], f"tags.pipeline_parent_of = '{self.folders[place].name}'")
-        below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.best != ''"
         return parent, list(client.search_runs([pipelines], below))
 
 
@@ -114,7 +114,7 @@ def test_points_are_rows_below_one_parent(finished: Finished, place: int, starts
     for row in rows:
         start = row.data.params["algorithms.meta-sgd.start"]
         assert row.info.status == "FINISHED"
-        assert row.data.metrics.get("validation_mse") == pytest.approx(scores.get(start))
+        assert row.data.metrics.get("validation_mse_chosen") == pytest.approx(scores.get(start))
         assert row.data.tags["best"] == str(start == best_start(finished))
 
 
