@@ -11,6 +11,10 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 EXPERIMENTS ?=
 SEEDS ?=
 SET ?=
+# What `make sweep` is told besides.
+EXPERIMENT ?=
+OVER ?=
+TRIALS ?=
 # Where it runs: here (local, or docker for containers), or on Kubeflow where KFP_HOST is its address.
 RUNNER ?= local
 KFP_HOST ?=
@@ -28,13 +32,17 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
+<<<<<<< HEAD
   publish transfer evaluate-published docs site bench format data tune repro plots ui rollback lock clean
+=======
+  publish transfer evaluate-published docs bench format data sweep tune repro plots ui rollback lock clean
+>>>>>>> e39fc71bd3ecdad4849675cd64043aa70b83f485
 
 # What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
 # is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
 # a flag with it, where it is given.
 GIVEN = EXPERIMENTS SEEDS SET RUNNER KFP_HOST KFP_NAMESPACE WAIT CHECK CACHE CRON REGISTRY IMAGE_BASE IMAGE DATASET \
-  FIRST DATA_SOURCE PORT MODEL VERSION ALIAS SUPPORT QUERIES OUTPUT GOAL SEED RATES WORKLOADS ROUNDS
+  EXPERIMENT OVER TRIALS FIRST DATA_SOURCE PORT MODEL VERSION ALIAS SUPPORT QUERIES OUTPUT GOAL SEED RATES WORKLOADS ROUNDS
 unexport $(GIVEN)
 define newline
 
@@ -46,11 +54,14 @@ each = $(foreach one,$(value $(1)),$(call literal,$(one)))
 option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
 options = $(if $(value $(2)),$(1) $(call each,$(2)))
 
-LANES = $(call options,--experiments,EXPERIMENTS) $(call options,--seeds,SEEDS) $(call options,--set,SET) \
-  $(call option,--check,CHECK)
+LANES = $(call options,--experiments,EXPERIMENTS) $(TRAININGS)
 CLUSTER = --host $(call quoted,KFP_HOST) $(call option,--namespace,KFP_NAMESPACE) --base $(call quoted,IMAGE_BASE) \
   $(call option,--image,IMAGE) $(call option,--registry,REGISTRY) \
   $(call option,--cache,CACHE)
+TRAININGS = $(call options,--seeds,SEEDS) $(call options,--set,SET) $(call option,--check,CHECK)
+PLACE = $(if $(value KFP_HOST),$(CLUSTER) $(if $(value WAIT),--wait),--runner $(call quoted,RUNNER) \
+  --base $(call quoted,IMAGE_BASE) $(call option,--image,IMAGE) $(call option,--cache,CACHE))
+CONTAINERS = $(if $(filter docker,$(value RUNNER)),$(if $(value IMAGE),,image))
 WHICH = $(call quoted,MODEL) $(call option,--version,VERSION) $(call option,--alias,ALIAS)
 
 ##@ Start
@@ -59,10 +70,8 @@ help:  ## Print the targets
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' \
 	  $(MAKEFILE_LIST)
 
-pipeline-run: setup $(if $(filter docker,$(value RUNNER)),$(if $(value IMAGE),,image))  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
-	@$(if $(value KFP_HOST),$(RUN) -m pipelines.kubeflow submit $(CLUSTER) $(if $(value WAIT),--wait),\
-	  $(RUN) -m pipelines --runner $(call quoted,RUNNER) --base $(call quoted,IMAGE_BASE) \
-	  $(call option,--image,IMAGE) $(call option,--cache,CACHE)) $(LANES)
+pipeline-run: setup $(CONTAINERS)  ## Run experiments: EXPERIMENTS="sinusoid-5shot" SEEDS="1 2" SET="train.iterations=2000" RUNNER=docker KFP_HOST=https://… WAIT=1
+	@$(RUN) -m $(if $(value KFP_HOST),pipelines.kubeflow submit,pipelines) $(PLACE) $(LANES)
 
 ##@ On Kubeflow
 
@@ -120,8 +129,12 @@ format: setup-dev  ## Format the code
 data: setup  ## Put a data set in place: DATASET=omniglot|miniimagenet|NAME DATA_SOURCE=PATH
 	@$(RUN) -m components.datasets $(call quoted,DATASET) $(call option,--source,DATA_SOURCE)
 
-tune: setup  ## Find MAML's inner rate on validation tasks: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
-	@$(RUN) -m pipelines.tune $(LANES) --rates $(call each,RATES)
+sweep: setup $(CONTAINERS)  ## Train at many points, choose the best on validation tasks: EXPERIMENT=sinusoid-5shot OVER="train.rate=1e-4,1e-3" [TRIALS= SEEDS= SET= KFP_HOST=]
+	@$(RUN) -m pipelines.sweeps $(call option,--experiment,EXPERIMENT) $(call options,--over,OVER) \
+	  $(call option,--trials,TRIALS) $(TRAININGS) $(PLACE)
+
+tune: setup $(CONTAINERS)  ## Find MAML's inner rate by such a sweep: EXPERIMENTS="sinusoid-5shot" RATES="0.01 0.03"
+	@$(RUN) -m pipelines.tune $(LANES) $(call options,--rates,RATES) $(PLACE)
 
 ##@ Published numbers
 

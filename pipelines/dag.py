@@ -7,7 +7,8 @@ only wire: what a step does is in components/<step>/step.py.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kfp import compiler, dsl
@@ -28,6 +29,18 @@ from pipelines.pods import Pods
 
 NAME = "metasgd"
 SCORING = {"evaluate": evaluate, "rollout": rollout}
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What the compiler made of an experiment.
+
+    tasks: step -> the name of its task. trainings: in words, in the order of the loop; other steps run once.
+    """
+
+    experiment: str
+    tasks: Mapping[str, str]
+    trainings: Sequence[str]
 
 
 def compile_pipeline(
@@ -58,16 +71,27 @@ def _pipeline(
     check: str,
     command: str,
 ) -> dsl.graph_component.GraphComponent:
-    @dsl.pipeline(name=NAME, description=_description(experiments, seeds))  # type: ignore[untyped-decorator]
+    def lanes() -> None:
+        told: dict[str, str | PipelineChannel] = {"command": command}
+        for experiment in experiments:
+            source = {"pinned": pins.get(experiment.name, ""), "check": check}
+            last = _lane(experiment, seeds, pods, source, told)
+            told = {**told, "earlier": last.outputs["chapters"]}
+
+    return finished(lanes, NAME, _description(experiments, seeds), pods)
+
+
+def finished(
+    steps: Callable[[], None], name: str, description: str, pods: Pods
+) -> dsl.graph_component.GraphComponent:
+    """The pipeline of these steps, and of the last one."""
+
+    @dsl.pipeline(name=name, description=description)  # type: ignore[untyped-decorator]
     def pipeline() -> None:
         # It ends what the first step opened, whatever becomes of the steps between.
         ending = pods.fit(finish(), "finish").set_caching_options(False).set_display_name("finish")
         with dsl.ExitHandler(ending, name="experiments"):
-            told: dict[str, str | PipelineChannel] = {"command": command}
-            for experiment in experiments:
-                source = {"pinned": pins.get(experiment.name, ""), "check": check}
-                last = _lane(experiment, seeds, pods, source, told)
-                told = {**told, "earlier": last.outputs["chapters"]}
+            steps()
 
     return pipeline
 
@@ -120,6 +144,14 @@ def _lane(
 def steps(kind: str) -> tuple[str, ...]:
     """The steps of a lane of this kind, in their order."""
     return ("preprocess", "train", KINDS[kind].scored_by, "promote", "report")
+
+
+def lanes_of(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Lane]:
+    """The lanes that `compile_pipeline` makes."""
+    return [
+        Lane(one.name, names, [f"{each.algorithm} seed {each.seed}" for each in one.trainings(seeds)])
+        for one, names in zip(experiments, task_names([one.kind for one in experiments]), strict=True)
+    ]
 
 
 def task_names(kinds: Sequence[str]) -> list[dict[str, str]]:

@@ -54,6 +54,13 @@ def reference(registry: str = "", base: str = BASE, root: Path = Path()) -> str:
     return image
 
 
+def container_image(runner: str, image: str | None, base: str | None) -> str | None:
+    """The image of the runner's containers, by default that of this commit; None where it starts none."""
+    if runner != "docker":
+        return None
+    return image or reference(base=base or BASE)
+
+
 def image_id(image: str) -> str | None:
     """What tells its contents, as the container engine here has it; None where it lacks the image.
 

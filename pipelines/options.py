@@ -11,6 +11,11 @@ def add_lane_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--experiments", nargs="*", default=[], help="names from params.yaml; by default those under `run`"
     )
+    add_training_options(parser)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose seeds and parameters."""
     parser.add_argument(
         "--seeds", nargs="*", type=int, default=[], help="each algorithm is trained once per seed"
     )
@@ -41,6 +46,33 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
     """For commands that run steps."""
     parser.add_argument(
         "--cache", default="on", choices=("on", "off"), help="off: no step is taken from an earlier run"
+    )
+
+
+def add_runner_options(parser: argparse.ArgumentParser) -> None:
+    """For commands that run steps on this machine."""
+    add_cache_option(parser)
+    parser.add_argument(
+        "--runner",
+        default="local",
+        choices=("local", "docker"),
+        help="steps in this interpreter (the default), or in containers of the image",
+    )
+    add_image_options(parser)
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", help="the steps' image; by default that of this commit")
+    parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
+
+
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """For commands that go to Kubeflow."""
+    parser.add_argument("--host", default="", help="address of the Kubeflow Pipelines API, with https://")
+    parser.add_argument("--namespace", help="the namespace of a cluster with many users")
+    parser.add_argument("--registry", default="", help="registry and path of this commit's image")
+    parser.add_argument(
+        "--wait", action="store_true", help="follow the run that is submitted; exit with 1 if it fails"
     )
 
 

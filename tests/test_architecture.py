@@ -6,7 +6,7 @@ import pytest
 
 from tests.imports import ROOT, closure, imports, modules
 
-STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "finish")
+STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "choose", "finish")
 # Every room, and those that it may import from; a room may always import from itself and from metasgd.
 ROOMS = {
     "console": set(),

@@ -16,6 +16,7 @@ TARGETS = {
     "pipeline-compile": ["IMAGE", "EXPERIMENTS"],
     "image": ["IMAGE_BASE", "REGISTRY"],
     "data": ["DATASET", "DATA_SOURCE"],
+    "sweep": ["EXPERIMENT", "OVER", "TRIALS", "SEEDS", "SET", "RUNNER", "IMAGE"],
     "tune": ["EXPERIMENTS", "RATES"],
     "publish": ["EXPERIMENTS", "SEEDS", "SET", "FIRST"],
     "evaluate-published": ["EXPERIMENTS"],
@@ -27,7 +28,7 @@ TARGETS = {
     "deploy": ["MODEL", "VERSION", "ALIAS", "KFP_NAMESPACE", "IMAGE", "REGISTRY", "OUTPUT", "SET"],
     "rollback": ["MODEL", "VERSION"],
 }  # fmt: skip
-LISTS = {"EXPERIMENTS", "SEEDS", "SET", "RATES", "GOAL"}  # several arguments, apart by spaces
+LISTS = {"EXPERIMENTS", "SEEDS", "SET", "RATES", "OVER", "GOAL"}  # several arguments, apart by spaces
 
 HOSTILE = [
     "x; touch {mark}",

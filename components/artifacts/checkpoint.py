@@ -92,6 +92,14 @@ class Trained:
             return {}
         return {name: value.numpy() for name, value in self.meta.alpha.items()}
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training came to its last iteration; false where it diverged."""
+        if not self.learner.settings.trained:
+            return True
+        iterations = self.curve()["iteration"]
+        return bool(len(iterations)) and int(iterations.iloc[-1]) == self.about.training.train.iterations
+
     def curve(self) -> pd.DataFrame:
         """Columns iteration, one per measured value, validation (NaN between validations)."""
         return pd.read_csv(self.folder / CURVE)

@@ -106,6 +106,12 @@ def parse_override(text: str, document: Document) -> Override:
     return Override(text, first, dict(changes[first]))
 
 
+def nested(overrides: Iterable[str]) -> Section:
+    """Overrides as the sections that they change."""
+    found = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+
+
 def load_section(kind: type[T], name: str, overrides: Iterable[str], path: Path = PARAMS_FILE) -> T:
     """A section that is no experiment, with the overrides for it ("kubeflow.gpu.count=0")."""
     document = read(path)

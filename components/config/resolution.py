@@ -32,7 +32,20 @@ def resolved(
     Raises InputError for experiments and keys that are unknown, and for an override that none of these
     experiments takes.
     """
-    document = read(path)
+    return _resolved(read(path), names, overrides, others)
+
+
+def variants(
+    document: Document, name: str, overrides: Sequence[str], points: Iterable[Sequence[str]]
+) -> list[Section]:
+    """One experiment as `resolved`, once for every point: further overrides over those that all share."""
+    return [_resolved(document, [name], [*overrides, *point], SECTIONS)[name] for point in points]
+
+
+def _resolved(
+    document: Document, names: Sequence[str], overrides: Iterable[str], others: Sequence[str]
+) -> dict[str, Section]:
+    path = document.path
     for name in names:
         if name not in document.experiments:
             known = ", ".join(document.experiments)

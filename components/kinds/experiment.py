@@ -12,10 +12,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from components.config.bounds import require_seed
-from components.config.document import PARAMS_FILE, Section
+from components.config.document import PARAMS_FILE, Section, read
 from components.config.names import require_name
 from components.config.parsing import STRICT, from_document
-from components.config.resolution import resolved
+from components.config.resolution import resolved, variants
 from components.config.settings import Promotion, TaggedLearner, TaggedNetwork, TaggedTraining, Training
 from components.kinds.table import KINDS, TaggedTasks
 from metasgd.errors import InputError
@@ -67,6 +67,14 @@ def load_experiments(
     """
     sections = resolved(names, overrides, path, others)
     return [_built(name, sections[name], f"{path}: {name}") for name in names]
+
+
+def load_variants(
+    name: str, overrides: Sequence[str], points: Iterable[Sequence[str]], path: Path = PARAMS_FILE
+) -> list[Experiment]:
+    """The experiment at every point: further overrides over those that all share. Raises InputError."""
+    sections = variants(read(path), name, overrides, points)
+    return [_built(name, section, f"{path}: {name}") for section in sections]
 
 
 def _built(name: str, section: Section, where: str) -> Experiment:

@@ -59,6 +59,10 @@ class ImageTasks(TaskSettings):
     def place(self) -> str:
         return self.files or self.source.name
 
+    @property
+    def has_validation(self) -> bool:
+        return not self.source.final
+
     def problem_with(self, train: TrainingSettings | TrpoSettings) -> str | None:
         if self.source.final and train.select != "last":
             return "train.select is 'best'; expected 'last', as tasks.source.final is true"

@@ -9,7 +9,12 @@ from components.config.environment import PARENT, PIPELINE_RUN, PLUGIN
 
 STARTED_BY = "started_by"  # the tag: "pipeline", "Kubeflow", "DVC" or "command"
 DVC_STAGE = "DVC_STAGE"  # DVC sets it for the commands of its stages
-LAUNCHER = "pipelines"  # the module that runs a pipeline on this machine
+# The modules that run a pipeline on this machine -> their commands.
+LAUNCHERS = {
+    "pipelines": "make pipeline-run",
+    "pipelines.sweeps": "make sweep",
+    "pipelines.tune": "make tune",
+}
 
 
 def origin_tags() -> dict[str, str]:
@@ -27,8 +32,8 @@ def _started() -> tuple[str, str]:
     if stage := os.environ.get(DVC_STAGE):
         return "DVC", f"dvc repro {stage}"
     module = _module()
-    if PARENT in os.environ or module == LAUNCHER:
-        return "pipeline", "make pipeline-run"
+    if PARENT in os.environ or module in LAUNCHERS:
+        return "pipeline", LAUNCHERS.get(module, "make pipeline-run")
     if PIPELINE_RUN in os.environ or PLUGIN in os.environ:
         return "Kubeflow", "Kubeflow Pipelines"
     return "command", f"python -m {module}"

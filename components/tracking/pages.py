@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from components.tracking.client import PIPELINES
-from components.tracking.parents import TAG
+from components.tracking.parents import LINK, POINT, TAG
 from components.tracking.views import SCORES, TAGS
 
 MODE = {"workflowType": "machine_learning"}  # the UI's "Model training"; by default it opens in "GenAI"
@@ -28,7 +28,7 @@ def _of_runs(client: MlflowClient, place: str, ui: str) -> dict[str, str]:
     parent = _last_parent(client, place)
     if parent is None:
         return {"scores of all runs": scores}
-    trainings = _trainings(client, place, parent)
+    trainings = _points(client, place, parent) or _trainings(client, place, parent)
     numbers = json.dumps([run.info.run_id for run in trainings], separators=(",", ":"))
     compared = _page(ui, "compare-runs", runs=numbers, experiments=json.dumps([place]))
     return {
@@ -50,6 +50,13 @@ def _last_parent(client: MlflowClient, place: str) -> Run | None:
     return runs[0] if runs else None
 
 
+def _points(client: MlflowClient, place: str, parent: Run) -> list[Run]:
+    """Of a sweep, the rows that stand for its points; none of another run."""
+    chosen = f"tags.{POINT} != '' and tags.best != '' and tags.`{LINK}` = '{parent.info.run_id}'"
+    rows = client.search_runs([place], filter_string=chosen, order_by=["attributes.start_time ASC"])
+    return list(rows)[:MOST]
+
+
 def _trainings(client: MlflowClient, place: str, parent: Run) -> list[Run]:
     """The newest one of each name: the run's own, or those that it took from earlier runs."""
     newest: dict[tuple[str, ...], Run] = {}
@@ -57,6 +64,6 @@ def _trainings(client: MlflowClient, place: str, parent: Run) -> list[Run]:
     chosen = "attributes.status = 'FINISHED' and tags.algorithm != ''"
     for run in client.search_runs([place], filter_string=chosen, order_by=["attributes.start_time DESC"]):
         tags = run.data.tags
-        if tags.get("experiment") in names:
+        if tags.get("experiment") in names and POINT not in tags:
             newest.setdefault(tuple(tags[key] for key in ("experiment", "algorithm", "seed")), run)
     return [newest[key] for key in sorted(newest)][:MOST]

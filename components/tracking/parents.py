@@ -10,6 +10,8 @@ from components.config.environment import PARENT, PLUGIN
 from components.tracking.origin import origin_tags
 
 TAG = "pipeline_parent_of"
+LINK = "mlflow.parentRunId"
+POINT = "point"  # of a sweep: of its trainings, and of the rows that compare points
 PIPELINE_RUN_TAG = "pipeline_run"  # of every run that a step opened
 
 
@@ -44,6 +46,12 @@ def find_parent(client: MlflowClient, experiment_id: str, name: str) -> str | No
         max_results=1,
     )
     return runs[0].info.run_id if runs else None
+
+
+def parent_of(client: MlflowClient, run_id: str) -> str | None:
+    """The run that it stands under, if any."""
+    parent: str | None = client.get_run(run_id).data.tags.get(LINK)
+    return parent
 
 
 def running_parents(client: MlflowClient, experiment_id: str) -> Iterator[tuple[str, str]]:

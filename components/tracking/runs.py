@@ -25,7 +25,7 @@ from components.console.messages import in_one_line
 from components.console.signals import Terminated
 from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_id
 from components.tracking.origin import origin_tags
-from components.tracking.parents import PIPELINE_RUN_TAG, TAG, given_parent, make_parent
+from components.tracking.parents import LINK, PIPELINE_RUN_TAG, TAG, given_parent, make_parent
 from components.tracking.patience import ERRORS, impatient
 from components.tracking.processes import is_dead, this_process
 
@@ -103,7 +103,7 @@ def open_run(
     parent = given_parent() or _pipeline_parent(client)
     place = _place(client, parent, experiment)
     _end_lost(client, place)
-    links = {"mlflow.parentRunId": parent} if parent else {}
+    links = {LINK: parent} if parent else {}
     own = {"mlflow.source.git.commit": git_commit(), PROCESS: this_process(), **origin_tags()}
     about = {**own, **links, **_environment_tags(), **tags}
     run = (

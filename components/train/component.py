@@ -10,14 +10,15 @@ def train(parameters: str, episodes: Input[Dataset], checkpoint: Output[Model]):
     """Meta-train one algorithm with one seed.
 
     Args:
-        parameters: One training, as JSON: algorithm, seed, network and optimiser.
+        parameters: One training, as JSON: algorithm, seed, network and optimiser; in a sweep also its point.
         episodes: The output of preprocess.
         checkpoint: theta and alpha, and everything needed to rebuild the learner.
     """
     from pathlib import Path
 
     from components.config.parsing import from_json
-    from components.config.settings import Training
+    from components.config.settings import SweptTraining
     from components.train.step import train
 
-    train(from_json(Training, parameters), Path(episodes.path), Path(checkpoint.path))
+    swept = from_json(SweptTraining, parameters)
+    train(swept.training, Path(episodes.path), Path(checkpoint.path), point=swept.point)

@@ -17,6 +17,7 @@ from components.kinds.kind import Hooks, Kind
 from components.kinds.table import load_tasks
 from components.storage.states import KeptState, open_state
 from components.tracking.outbox import Outbox
+from components.tracking.parents import POINT
 from components.tracking.runs import TrackedRun, flatten, open_run
 from components.train.alarms import Alarms
 from components.train.compilation import keep_compiled, say_strategy
@@ -40,29 +41,31 @@ SELDOM = ("tasks.stored.", "tasks.seed", *(
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what is chosen, the tasks, and the learner that they ask for."""
+    """One training: what is chosen, the tasks, and the learner that they ask for.
+
+    point: of the sweep that it belongs to, which is part of its name; "" outside of one.
+    """
 
     training: Training
     tasks: Kind
     learner: Learner
+    point: str = ""
 
     @staticmethod
-    def of(training: Training, tasks: Kind) -> "Job":
+    def of(training: Training, tasks: Kind, point: str = "") -> "Job":
         problem = tasks.episodes.manifest.problem
-        return Job(training, tasks, build_learner(problem, training.network, training.learner))
+        return Job(training, tasks, build_learner(problem, training.network, training.learner), point)
 
     @property
     def name(self) -> str:
-        return self.training.title
+        return f"{self.training.title} {self.point}".rstrip()
 
     @property
     def run_name(self) -> str:
         """What differs from run to run comes first: lists cut names at their end."""
         training = self.training
-        return (
-            f"{training.algorithm} seed {training.seed}, {training.train.iterations} iterations, "
-            f"{training.experiment}"
-        )
+        what = self.point or f"{training.train.iterations} iterations"
+        return f"{training.algorithm} seed {training.seed}, {what}, {training.experiment}"
 
     @property
     def params(self) -> dict[str, object]:
@@ -95,14 +98,18 @@ class Job:
             "algorithm": training.algorithm,
             "seed": str(training.seed),
             "data": self.tasks.episodes.manifest.data,
+            **({POINT: self.point} if self.point else {}),
         }
 
 
-def train(training: Training, episodes: Path, output: Path, state: Path | None = None) -> None:
+def train(
+    training: Training, episodes: Path, output: Path, state: Path | None = None, point: str = ""
+) -> None:
     """Write a checkpoint folder (components.artifacts.checkpoint).
 
     state: a file that keeps the training's whole state until it is over, in place of those of
         `components.storage.stores`: a repeated call continues from there.
+    point: of a sweep, as people are told of it; a loss that diverges there is a result, and no error.
     Where several processes train (`components.train.launch`), one of them writes.
     Raises InputError; when the loss diverges, the last good checkpoint is written first. On SIGTERM it raises
     Terminated, as KeyboardInterrupt on Ctrl-C, with words that say what was kept.
@@ -110,10 +117,10 @@ def train(training: Training, episodes: Path, output: Path, state: Path | None =
     require_own(output, "components.train")
     keep_compiled()
     if (count := processes(training.train)) > 1:
-        launch(count, train, training, episodes, output, state)
+        launch(count, train, training, episodes, output, state, point)
         return
     with stoppable() as stop, joined(training.train.device) as workers:
-        job = Job.of(training, load_tasks(episodes))
+        job = Job.of(training, load_tasks(episodes), point)
         if not workers.leads:
             _follow(job, Hooks(lambda point: None, check=stop.check, workers=workers))
             return
@@ -151,10 +158,15 @@ def _lead(job: Job, kept: KeptState, stop: Stop, workers: Workers, output: Path)
                         job.learner, job.training, Hooks(watch, kept, stop.check, workers)
                     )
             except TrainingDivergedError as error:
-                _write(job, error.outcome, output, run, kept.seconds)
-                outbox.settle()
-                raise
-            _write(job, outcome, output, run, kept.seconds)
+                outcome = error.outcome
+                _write(job, outcome, output, run, kept.seconds)
+                if not job.point:
+                    outbox.settle()
+                    raise
+                run.set_tags({"diverged": error})
+                print(f"{job.name}: warning: {error}; the sweep goes on", flush=True)
+            else:
+                _write(job, outcome, output, run, kept.seconds)
             run.log_folder(output, "checkpoint")
             outbox.settle()
     kept.discard()

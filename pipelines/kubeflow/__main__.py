@@ -8,7 +8,14 @@ import argparse
 from pathlib import Path
 
 from components.console.command import run_command
-from pipelines.options import add_cache_option, add_lane_options, command_line, require_lanes
+from pipelines.options import (
+    add_cache_option,
+    add_cluster_options,
+    add_image_options,
+    add_lane_options,
+    command_line,
+    require_lanes,
+)
 
 ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
 
@@ -55,12 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("action", metavar="action", choices=ACTIONS, help=f"one of {', '.join(ACTIONS)}")
     add_lane_options(parser)
     add_cache_option(parser)
-    parser.add_argument("--host", default="", help="address of the Kubeflow Pipelines API, with https://")
-    parser.add_argument("--namespace", help="the namespace of a cluster with many users")
-    parser.add_argument("--image", help="the pods' image; by default that of this commit")
-    parser.add_argument("--registry", default="", help="registry and path of this commit's image")
-    parser.add_argument("--base", help="the base of this commit's image, where it is one of your own")
-    parser.add_argument("--wait", action="store_true", help="submit: follow the run; exit with 1 if it fails")
+    add_cluster_options(parser)
+    add_image_options(parser)
     parser.add_argument(
         "--cron", default="", help='schedule: when, as in "0 0 3 * * *": every night at three'
     )

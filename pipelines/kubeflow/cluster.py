@@ -35,7 +35,7 @@ def _address(value: str) -> str:
 
 Address = Annotated[Optional, AfterValidator(_address)]
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "finish")
+STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "choose", "finish")
 
 
 @dataclass(frozen=True, config=STRICT)

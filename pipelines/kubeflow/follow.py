@@ -10,6 +10,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from components.console.command import StepFailedError
 from metasgd.errors import InputError
+from pipelines.dag import Lane
 from pipelines.kubeflow.endpoint import UnavailableError
 from pipelines.kubeflow.server import Kubeflow, state_of
 from pipelines.kubeflow.workflow import Workflow
@@ -19,18 +20,6 @@ PATIENCE = 600  # seconds that the API may be away
 TAIL = 10  # lines of a failed step's log
 LAST = datetime.max.replace(tzinfo=UTC)  # of what has no time yet
 Show = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Lane:
-    """What the compiler made of an experiment.
-
-    tasks: step -> the name of its task. trainings: in words, in the order of the loop; other steps run once.
-    """
-
-    experiment: str
-    tasks: Mapping[str, str]
-    trainings: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from components.config.parsing import to_json
 from components.kinds.experiment import Experiment
 from components.tracking.client import PIPELINES
 from metasgd.errors import InputError
-from pipelines.dag import NAME, compile_pipeline, task_names
+from pipelines.dag import NAME, Lane, compile_pipeline, lanes_of
 from pipelines.image import digest_of
 from pipelines.kubeflow.check import check, find_pins, require_reference
 from pipelines.kubeflow.cluster import Cluster
 from pipelines.kubeflow.cron import require_cron
 from pipelines.kubeflow.endpoint import endpoint
-from pipelines.kubeflow.follow import Lane, follow
+from pipelines.kubeflow.follow import follow
 from pipelines.kubeflow.server import Kubeflow, Version, connect
 from pipelines.pods import Pods
 
@@ -56,21 +56,22 @@ class Submission:
 
     @property
     def lanes(self) -> list[Lane]:
-        tasks = task_names([experiment.kind for experiment in self.experiments])
-        return [
-            Lane(
-                experiment.name,
-                names,
-                [f"{one.algorithm} seed {one.seed}" for one in experiment.trainings(self.seeds)],
-            )
-            for experiment, names in zip(self.experiments, tasks, strict=True)
-        ]
+        return lanes_of(self.experiments, self.seeds)
+
+    @property
+    def pods(self) -> Pods:
+        return Pods(self.image, self.cluster)
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """Experiment -> the data that its pods download. Raises InputError where they are not on S3."""
+        return {name: to_json(pin) for name, pin in find_pins(self.experiments, Path()).items()}
 
     def compile(self, package: Path) -> None:
         """Write the pipeline as YAML. Raises InputError where data are not pinned on S3."""
-        pins = {name: to_json(pin) for name, pin in find_pins(self.experiments, Path()).items()}
-        pods = Pods(self.image, self.cluster)
-        compile_pipeline(self.experiments, self.seeds, package, pods, pins, self.check, self.command)
+        compile_pipeline(
+            self.experiments, self.seeds, package, self.pods, self.pins, self.check, self.command
+        )
 
 
 def only_compile(submission: Submission, package: Path) -> None:

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from components.console.progress import MARK, Lines, bars
-from components.kinds.experiment import Experiment
-from pipelines.dag import task_names
+from pipelines.dag import Lane
 from pipelines.local.output import STARTED, TAKEN
 
 NOTE = re.compile(r": (warning: |continues from )")  # what a training says besides its progress
@@ -21,16 +20,13 @@ class Display:
     In a terminal a training has a bar, elsewhere a line now and then.
     """
 
-    def __init__(self, console: Console, experiments: Sequence[Experiment]) -> None:
+    def __init__(self, console: Console, lanes: Sequence[Lane]) -> None:
         self.console = console
         self.bars = bars(console)
         self.trainings: dict[str, TaskID] = {}
         self.lines: dict[str, Lines] = {}
-        lanes = task_names([experiment.kind for experiment in experiments])
         self.steps = {
-            task: f"{experiment.name}: {step}"
-            for experiment, lane in zip(experiments, lanes, strict=True)
-            for step, task in lane.items()
+            task: f"{lane.experiment}: {step}" for lane in lanes for step, task in lane.tasks.items()
         }
         self.shown: set[str] = set()
 
@@ -48,7 +44,7 @@ class Display:
     def line(self, text: str) -> None:
         """One line of the run's output."""
         if text.startswith(MARK):
-            name, done, total, values = text.removeprefix(MARK).split("|")
+            name, done, total, values = text.removeprefix(MARK).rsplit("|", 3)
             advance = self._advance if self.console.is_terminal else self._say
             advance(name, int(done), int(total), values)
         elif (started := STARTED.search(text)) and started[1] not in self.shown:

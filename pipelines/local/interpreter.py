@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from components.console.signals import Terminated
 from metasgd.errors import InputError
-from pipelines.dag import NAME
+from pipelines.dag import NAME, Lane
 from pipelines.local.output import Output
 
 
@@ -96,16 +96,14 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="metasgd-", ignore_cleanup_errors=True)
 
 
-def require_outputs(
-    run: Path, lanes: Sequence[Mapping[str, str]], trainings: Sequence[int], taken: Counter[str]
-) -> None:
+def require_outputs(run: Path, lanes: Sequence[Lane], taken: Counter[str]) -> None:
     """Believe in success only where every step of every lane left its outputs.
 
-    lanes: the names of its tasks by step; trainings: their number, in each lane. taken: from earlier runs.
+    taken: how many outputs of each task are from earlier runs.
     """
-    for tasks, count in zip(lanes, trainings, strict=True):
-        for step, task in tasks.items():
-            wanted = (count if step == "train" else 1) - taken[task]
+    for lane in lanes:
+        for step, task in lane.tasks.items():
+            wanted = (len(lane.trainings) if step == "train" else 1) - taken[task]
             found = len(list(run.rglob(f"{task}/executor_output.json")))
             if found != wanted:
                 raise InputError(

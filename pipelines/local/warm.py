@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 EXECUTOR = "kfp.dsl.executor_main"
-STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "finish")
+STEPS = ("preprocess", "train", "evaluate", "rollout", "promote", "report", "choose", "finish")
 PRELOADED = (EXECUTOR, *(f"components.{step}.step" for step in STEPS))
 RUNTIME = "_KFP_RUNTIME"  # set where a step runs: kfp then imports no compiler
 

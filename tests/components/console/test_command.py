@@ -209,11 +209,18 @@ def test_a_model_that_is_not_given_is_missed_at_once(command: tuple[str, ...]) -
     assert not [line for line in imported if line.split("|")[-1].strip() in SLOW]
 
 
-@pytest.mark.parametrize("command", ["pipelines", "pipelines.tune", "pipelines.publishing.publish"])
-def test_a_misspelt_key_is_refused_at_once(command: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("pipelines",),
+        ("pipelines.tune", "--rates", "0.1"),
+        ("pipelines.sweeps", "--experiment", "sinusoid-5shot", "--over", "train.rate=0.1"),
+        ("pipelines.publishing.publish",),
+    ],
+)
+def test_a_misspelt_key_is_refused_at_once(command: tuple[str, ...]) -> None:
     """By the parameters' file alone: before torch, MLflow or KFP are imported."""
-    rates = ["--rates", "0.1"] if command.endswith("tune") else []
-    finished = python("-X", "importtime", "-m", command, *rates, "--set", "train.iteration=5")
+    finished = python("-X", "importtime", "-m", *command, "--set", "train.iteration=5")
     assert finished.returncode == 2
     *imported, last = finished.stderr.splitlines()
     assert last.startswith(

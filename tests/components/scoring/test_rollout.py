@@ -13,9 +13,11 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from components.artifacts.checkpoint import CURVE
+from components.artifacts.choice import Trial, Trials, fingerprint
 from components.artifacts.decision import Decision
 from components.artifacts.results import METRICS, Result, read_json
 from components.artifacts.runs import RUNS
+from components.choose.step import choose
 from components.config.settings import Promotion
 from components.console.progress import PROGRESS, READ
 from components.evaluate.step import evaluate
@@ -26,7 +28,6 @@ from components.preprocess.step import preprocess
 from components.promote.step import promote
 from components.rollout.step import rollout
 from components.train.step import train
-from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import WEIGHTS, load_checkpoint
 from metasgd.errors import InputError
 from metasgd.own_folder import MARK
@@ -217,11 +218,15 @@ def test_progress_shows_only_what_fits_a_line(
     assert "validation_return" in lines[-1]
 
 
-def test_a_rate_is_tuned_by_returns(lane: ControlLane, client: MlflowClient) -> None:
-    """The best one is that with the highest validation return."""
-    found, higher_is_better = tune(lane.training("maml"), [0.1, 5.0], lane.episodes)
-    assert higher_is_better
-    assert best_rate(found, higher_is_better) == max(found, key=lambda rate: found[rate])
+def test_points_of_a_sweep_are_ranked_by_returns(lane: ControlLane, client: MlflowClient) -> None:
+    """The best one has the highest return of its chosen iteration on the validation tasks."""
+    trainings = [lane.training(name) for name in ("meta-sgd", "maml")]
+    trials = [Trial([f"a={one.algorithm}"], {fingerprint(one): 1}) for one in trainings]
+    checkpoints = [lane.checkpoint(one.algorithm) for one in trainings]
+    choice = choose(Trials(NAVIGATION, "any", [], trials), checkpoints, lane.episodes, lane.root / "choice")
+    validated = [pd.read_csv(checkpoint / CURVE)["validation"].max() for checkpoint in checkpoints]
+    assert [point.mean for point in choice.ranking] == pytest.approx(sorted(validated, reverse=True))
+    assert choice.higher_is_better
 
 
 def test_the_champion_is_decided_by_returns_and_serves(lane: ControlLane, client: MlflowClient) -> None:

@@ -1,22 +1,21 @@
 """The train step: a checkpoint, and an MLflow run that says how it came about."""
 
 import json
-import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from components.artifacts.checkpoint import CURVE
+from components.artifacts.checkpoint import CURVE, load_trained
 from components.artifacts.results import METRICS
 from components.artifacts.runs import RUN
 from components.config.parsing import to_document
 from components.console.progress import PROGRESS, READ
 from components.evaluate.step import evaluate
+from components.kinds.table import load_tasks
 from components.tracking.outbox import Outbox
 from components.train.step import train
-from components.train.tuning import best_rate, tune
 from metasgd.checkpoint import ABOUT, WEIGHTS, load_checkpoint
 from metasgd.errors import DivergedError, InputError
 from metasgd.own_folder import MARK
@@ -204,19 +203,22 @@ def test_a_long_run_without_a_compiler_says_so(
     assert load_checkpoint(tmp_path / "checkpoint")[2]["compiled"] is False
 
 
-def test_tuning_scores_rates_on_validation_tasks(lane: Lane) -> None:
-    """A score per rate, by the checkpoint that the rate's training chose; NaN where it diverged."""
-    scores, higher_is_better = tune(lane.training("maml"), [0.001, 1e30], lane.episodes)
-    assert not higher_is_better
-    assert list(scores) == [0.001, 1e30]
-    assert 0 < scores[0.001] < 50
-    assert math.isnan(scores[1e30])
-    assert best_rate(scores, higher_is_better=False) == 0.001
-
-
-def test_best_rate() -> None:
-    """The lowest error or the highest accuracy; none where all diverged."""
-    scores = {0.1: 2.0, 0.2: 1.0, 0.4: math.nan, 0.8: 3.0}
-    assert best_rate(scores, higher_is_better=False) == 0.2
-    assert best_rate(scores, higher_is_better=True) == 0.8
-    assert best_rate({0.4: math.nan}, higher_is_better=True) is None
+def test_in_a_sweep_a_training_that_diverges_is_a_result(
+    lane: Lane, client: MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No error: the sweep's other points go on. The row says it, under a name that tells points apart."""
+    training = experiment("train.rate=1e30").training("meta-sgd", 1)
+    train(training, lane.episodes, tmp_path / "checkpoint", point="train.rate=1e+30")
+    name = "sinusoid-5shot meta-sgd seed 1 train.rate=1e+30"
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{name}: warning: the ")
+    ]
+    assert len(lines) == 1
+    assert lines[0].endswith("; the sweep goes on")
+    run = run_of(client, tmp_path / "checkpoint")
+    assert run.info.run_name == "meta-sgd seed 1, train.rate=1e+30, sinusoid-5shot"
+    assert run.info.status == "FINISHED"
+    assert "iteration 2; " in run.data.tags["diverged"]
+    problem = load_tasks(lane.episodes).episodes.manifest.problem
+    assert not load_trained(tmp_path / "checkpoint", problem).is_finished
+    assert load_trained(lane.checkpoint(), problem).is_finished

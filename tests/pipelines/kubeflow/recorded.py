@@ -173,7 +173,7 @@ def _name(path: str) -> str:
 
 def _order(name: str) -> tuple[int, str]:
     """Steps as they follow each other, the lanes side by side."""
-    steps: Sequence[str] = ("preprocess", "for-loop", "evaluate", "rollout", "promote", "report")
+    steps: Sequence[str] = ("preprocess", "for-loop", "evaluate", "rollout", "promote", "report", "choose")
     return next(index for index, step in enumerate(steps) if name.startswith(step)), name
 
 

@@ -9,12 +9,16 @@ import pytest
 from components.console.command import StepFailedError
 from components.kinds.experiment import load_experiment
 from metasgd.errors import InputError
+from pipelines.dag import Lane
 from pipelines.kubeflow import follow as module
 from pipelines.kubeflow.cluster import load_cluster
-from pipelines.kubeflow.follow import Lane, failures, follow, progress
+from pipelines.kubeflow.follow import failures, follow, progress
 from pipelines.kubeflow.server import Kubeflow
 from pipelines.kubeflow.submission import Submission
 from pipelines.kubeflow.workflow import Workflow, fnv1a
+from pipelines.sweeps.space import parse_space
+from pipelines.sweeps.submission import SweepSubmission
+from pipelines.sweeps.sweep import resolve_sweep
 from tests.pipelines.kubeflow.kfp_server import RUN_ID, Answers
 from tests.pipelines.kubeflow.recorded import NEVER, Timeline, details, parsed, recorded
 
@@ -134,6 +138,21 @@ def test_a_failure_names_the_step_the_training_and_its_log(
         *(f"  | line {number}" for number in range(20, 30)),
     ]
     assert "navigation-short: train 7 of 8 done, 1 failed" in lines
+
+
+def test_a_sweep_is_followed_point_by_point(kubeflow: Kubeflow, answers: Answers, tmp_path: Path) -> None:
+    """Its steps move as those of any lane, and a training that fails is named by its point."""
+    sweep = resolve_sweep(parse_space("sinusoid-5shot", ["train.rate=0.1,0.2"], []), None, [7])
+    image = "registry.example.org/metasgd-python:1"
+    submission = SweepSubmission([sweep.experiment], [7], load_cluster(), image, sweep=sweep)
+    submission.compile(tmp_path / "pipeline.yaml")
+    whole, failing = (Timeline(tmp_path / "pipeline.yaml", failing=one) for one in (None, ("train", 1)))
+    answers.runs = [whole.at(whole.end)]
+    lines = [f"sinusoid-5shot: {told}" for told in ("preprocess done", "train 2 of 2 done", "choose done")]
+    assert screen(kubeflow, submission.lanes) == [*lines, "finish done"]
+    answers.runs = [failing.at(failing.end)]
+    with pytest.raises(StepFailedError, match=r"sinusoid-5shot: train of seed 7 train\.rate=0\.2 \("):
+        screen(kubeflow, submission.lanes)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from kfp import compiler, dsl
 
 from components.console.command import StepFailedError
 from metasgd.errors import InputError
-from pipelines.dag import task_names
+from pipelines.dag import Lane, task_names
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here, safe_paths
 from pipelines.local.output import Output
 from tests.pipelines.checkout import ROOT
 
+LANES = [Lane("sinusoid-5shot", task_names(["sinusoid"])[0], ["meta-sgd seed 1", "meta-sgd seed 2"])]
 FAILED = "Task 'train' finished with status FAILURE"
 
 
@@ -32,14 +33,14 @@ def write_outputs(run: Path) -> None:
 def test_a_whole_run_is_believed(tmp_path: Path) -> None:
     """Every step left its outputs."""
     write_outputs(tmp_path)
-    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2], taken=Counter())
+    require_outputs(tmp_path, LANES, taken=Counter())
 
 
 def test_what_was_taken_from_an_earlier_run_leaves_no_outputs(tmp_path: Path) -> None:
     """One training of two."""
     write_outputs(tmp_path)
     (tmp_path / "for-loop-2-iteration-1/train/executor_output.json").unlink()
-    require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2], taken=Counter({"train": 1}))
+    require_outputs(tmp_path, LANES, taken=Counter({"train": 1}))
 
 
 @pytest.mark.parametrize("missing", ["report", "for-loop-2-iteration-1/train"])
@@ -50,7 +51,7 @@ def test_a_step_without_outputs_is_no_success(tmp_path: Path, missing: str) -> N
     with pytest.raises(
         InputError, match=rf"{missing.rsplit('/', maxsplit=1)[-1]} left \d outputs; expected \d"
     ):
-        require_outputs(tmp_path, task_names(["sinusoid"]), trainings=[2], taken=Counter())
+        require_outputs(tmp_path, LANES, taken=Counter())
 
 
 def test_plain_paths_are_used_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Chooses the best point of a sweep, by the validation tasks."""
