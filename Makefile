@@ -28,7 +28,7 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
-  publish transfer evaluate-published docs site bench format data tune repro ui rollback lock clean
+  publish transfer evaluate-published docs site bench format data tune repro plots ui rollback lock clean
 
 # What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
 # is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
@@ -142,6 +142,9 @@ docs: setup-dev  ## Write the tables of README.md and docs/ anew, from results/
 repro: setup  ## dvc repro, with this environment on the path
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc repro
 
+plots: dvc_plots/vega.js  ## Draw the learning curves of `make repro`, for a browser without a network: dvc_plots/index.html
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dvc plots show
+
 ui: setup  ## Compare runs in the MLflow UI, on loopback: PORT=5000
 	@$(RUN) -m components.tracking.ui --port $(call quoted,PORT)
 
@@ -196,6 +199,11 @@ $(BENCH)/.installed: requirements-bench.txt $(VENV)/.uv
 	@$(PYTHON) -m venv $(BENCH)
 	@$(RUN) -m uv pip install -q --python $(BENCH)/bin/python --require-hashes -r $<
 	@touch $@
+
+dvc_plots/vega.js: $(VENV)/.installed
+	@mkdir -p $(@D)
+	@$(RUN) -c 'import vl_convert; print(vl_convert.javascript_bundle())' > $@.part
+	@mv $@.part $@
 
 $(VENV)/.uv: requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

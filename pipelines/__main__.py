@@ -37,7 +37,9 @@ def main() -> None:
 
         image = options.image or reference(base=options.base or BASE)
     use_finished = options.cache == "on"
-    run_pipeline(experiments, seeds, Console(), image, check=options.check, use_finished=use_finished)
+    run_pipeline(
+        experiments, seeds, Console(), image, options.check, use_finished, overrides=options.overrides
+    )
 
 
 if __name__ == "__main__":

@@ -37,14 +37,17 @@ def compile_pipeline(
     pods: Pods = Pods(LOCAL_IMAGE),  # noqa: B008  # frozen
     pins: Mapping[str, str] | None = None,
     check: str = "",
+    command: str = "",
 ) -> None:
     """Write the pipeline of these lanes as YAML.
 
     pins: experiment -> the data that its pods download, as JSON (components.datasets.pinned), where the
         data are not at hand.
     check: "strict", where what is odd about the data is an error.
+    command: that runs these lanes again, for the report to name.
     """
-    compiler.Compiler().compile(_pipeline(experiments, seeds, pods, pins or {}, check), str(package))
+    pipeline = _pipeline(experiments, seeds, pods, pins or {}, check, command)
+    compiler.Compiler().compile(pipeline, str(package))
 
 
 def _pipeline(
@@ -53,17 +56,18 @@ def _pipeline(
     pods: Pods,
     pins: Mapping[str, str],
     check: str,
+    command: str,
 ) -> dsl.graph_component.GraphComponent:
     @dsl.pipeline(name=NAME, description=_description(experiments, seeds))  # type: ignore[untyped-decorator]
     def pipeline() -> None:
         # It ends what the first step opened, whatever becomes of the steps between.
         ending = pods.fit(finish(), "finish").set_caching_options(False).set_display_name("finish")
         with dsl.ExitHandler(ending, name="experiments"):
-            earlier: dict[str, PipelineChannel] = {}
+            told: dict[str, str | PipelineChannel] = {"command": command}
             for experiment in experiments:
                 source = {"pinned": pins.get(experiment.name, ""), "check": check}
-                last = _lane(experiment, seeds, pods, source, earlier)
-                earlier = {"earlier": last.outputs["chapters"]}
+                last = _lane(experiment, seeds, pods, source, told)
+                told = {**told, "earlier": last.outputs["chapters"]}
 
     return pipeline
 
@@ -79,9 +83,9 @@ def _lane(
     seeds: Sequence[int],
     pods: Pods,
     source: Mapping[str, str],
-    earlier: dict[str, PipelineChannel],
+    told: Mapping[str, str | PipelineChannel],
 ) -> dsl.PipelineTask:
-    """source: what preprocess is told besides the tasks. earlier: the chapters of the lane before."""
+    """source: what preprocess is told besides the tasks. told: what report is: command, earlier chapters."""
     name = experiment.name
 
     def named(task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
@@ -105,12 +109,12 @@ def _lane(
         ),
         "promote",
     )
-    told = named(
-        report(results=scored.outputs["results"], decision=decided.outputs["decision"], **earlier), "report"
+    page = named(
+        report(results=scored.outputs["results"], decision=decided.outputs["decision"], **told), "report"
     )
     # Promote and report speak of the registry as it is now, so they are never taken from a cache.
     decided.set_caching_options(False)
-    return told.set_caching_options(False)
+    return page.set_caching_options(False)
 
 
 def steps(kind: str) -> tuple[str, ...]:

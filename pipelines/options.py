@@ -1,6 +1,9 @@
 """What every command of the pipeline is told about its lanes."""
 
 import argparse
+import re
+import shlex
+from collections.abc import Sequence
 
 
 def add_lane_options(parser: argparse.ArgumentParser) -> None:
@@ -50,3 +53,14 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
         metavar="KEY=VALUE",
         help=f"override parameters, as in {example}",
     )
+
+
+def command_line(names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str]) -> str:
+    """What runs these lanes again, as it is typed."""
+    chosen = {"experiments": list(names), "seeds": [str(seed) for seed in seeds], "set": list(overrides)}
+    given = {name: words for name, words in chosen.items() if words}
+    if any(re.search(r"\s", word) for word in overrides):  # make would part it
+        options = [part for name, words in given.items() for part in (f"--{name}", *words)]
+        return shlex.join([".venv/bin/python", "-m", "pipelines", *options])
+    variables = (f"{name.upper()}={shlex.quote(' '.join(words))}" for name, words in given.items())
+    return " ".join(["make pipeline-run", *variables])

@@ -6,7 +6,7 @@
                                  served where that differs, and "gate", as served; "gate, alpha: <ablation>"
                                  is "gate" after adaptation with less of alpha (metasgd.ablation)
 figures/                         of the lane, and of every checkpoint in a folder of its own
-metrics.json                     the headline numbers, which DVC and KFP show
+metrics/<algorithm>-seed<seed>.json  before, after, ci95 (of after), tasks: what DVC shows
 runs.json                        the MLflow runs (components.artifacts.runs)
 """
 
@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter
 
 from metasgd.errors import InputError
 
-METRICS = "metrics.json"
+METRICS = "metrics"
 ABLATED = "gate, alpha: "  # begins the name of a set
 T = TypeVar("T")
 

@@ -14,13 +14,15 @@ RUN, RUNS = "run.json", "runs.json"  # of a checkpoint, and of the results of a 
 @dataclass(frozen=True)
 class RunRecord:
     """seconds: what the training took. weights: SHA-256 of the file of weights that it is about.
+    machine: that it took them on, in words.
 
-    DVC swaps the weights and leaves the record where it is. Earlier records lack both.
+    DVC swaps the weights and leaves the record where it is. Earlier records lack them.
     """
 
     run_id: str
     seconds: float | None = None
     weights: str | None = None
+    machine: str | None = None
 
 
 def write_run(path: Path, run: RunRecord) -> None:

@@ -15,6 +15,8 @@ PARENT = "METASGD_PARENT_RUN_ID"
 PLUGIN = "MLFLOW_RUN_ID"
 # The id of the pipeline run: the launcher's, or Kubeflow's by the downward API.
 PIPELINE_RUN = "METASGD_PIPELINE_RUN"
+# When the launcher began, in seconds since 1970.
+STARTED = "METASGD_STARTED"
 # The address of the Kubeflow Pipelines API, and MLflow's as browsers see it.
 KFP_API = "METASGD_KFP_API"
 MLFLOW_UI = "METASGD_MLFLOW_UI"

@@ -101,7 +101,7 @@ class Control:
         steps = self._test_steps(learner) if name == "test" else learner.settings.test_steps
         return self._returns(learner, meta, name, self._plan(shots, steps))
 
-    def draw(self, trained: Trained, folder: Path) -> None:
+    def draw(self, trained: Trained, lane: Sequence[Trained], folder: Path) -> None:
         from components.plots.alpha import draw_alpha
         from components.plots.curves import returns_curve
         from components.plots.style import save
@@ -109,9 +109,10 @@ class Control:
         curve = trained.curve()
         if len(curve):
             tasks = trained.about.training.train.meta_batch
-            figure = returns_curve(curve, tasks, trained.about.chosen_iteration)
+            beside = [other for one in lane if len(other := one.curve())]
+            figure = returns_curve(curve, tasks, trained.about.chosen_iteration, beside)
             save(figure, folder / "learning-curve.svg")
-        draw_alpha(trained.alpha, folder)
+        draw_alpha(trained.alpha, folder, [one.alpha for one in lane])
 
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:
         """Some trajectories of every checkpoint, as trajectories/<name>.safetensors; and Figure 4.
@@ -171,7 +172,8 @@ def _draw_planes(
     from components.plots.trajectories import trajectories_figure
 
     first = {trained.about.training.algorithm: trained.name for trained in reversed(lane)}
-    shown = [journeys(algorithm, driven[first[algorithm]]) for algorithm in reversed(first)]
+    steps = {trained.name: trained.learner.settings.test_steps for trained in lane}
+    shown = [journeys(name, driven[first[name]], steps[first[name]]) for name in reversed(first)]
     still, moving = figures / "trajectories.svg", figures / "adaptation.gif"
     save(trajectories_figure(shown), still)
     adaptation_animation(shown, moving)

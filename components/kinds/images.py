@@ -20,18 +20,21 @@ from components.kinds.image_classes import few_sets_of_classes, require_enough
 from components.kinds.supervised import Supervised, draw_set
 from metasgd.configuration import EpisodeSettings, TrainingSettings, TrpoSettings
 from metasgd.errors import InputError
+from metasgd.evaluation import predictions
 from metasgd.learner import Learner, Problem
 from metasgd.learner_settings import ComparingSettings, GradientSettings
 from metasgd.learners import LEARNERS
-from metasgd.tasks import TaskDistribution
+from metasgd.tasks import Batch, TaskDistribution
 from metasgd.tasks.images import ClassIndex, ImageEpisodes, with_rotations
 
 if TYPE_CHECKING:
     from components.datasets.class_images import ClassImages
     from components.datasets.pinned import Pin
+    from components.plots.prediction_sheet import Predicted
 
-SHEET = "contact-sheet.png"
+SHEET, PREDICTIONS = "contact-sheet.png", "predictions.png"
 SHEET_TASKS, SHEET_QUERIES = 4, 3
+PREDICTED_TASKS, PREDICTED_QUERIES, MOST_ROWS = 2, 4, 12
 
 
 @settings(frozen=True, config=STRICT)
@@ -116,6 +119,29 @@ class Images(Supervised[ImageTasks]):
         wider = replace(learner, problem=replace(learner.problem, outputs=ways))
         return wider, replace(tasks, settings=replace(tasks.settings, ways=ways))
 
+    def draw(self, trained: Trained, lane: Sequence[Trained], folder: Path) -> None:
+        """With some test tasks as they were scored: which predictions were right, before and after."""
+        from components.plots.prediction_sheet import prediction_sheet
+        from components.plots.style import save
+
+        super().draw(trained, lane, folder)
+        episodes, steps = self._predicted(trained), trained.learner.settings.test_steps
+        save(prediction_sheet(episodes, steps), folder / PREDICTIONS)
+
+    def _predicted(self, trained: Trained) -> "list[Predicted]":
+        from components.plots.prediction_sheet import Predicted
+
+        ways, shown = self.parameters.distribution.ways, slice(PREDICTED_QUERIES)
+        count = max(1, min(PREDICTED_TASKS, MOST_ROWS // ways))
+        batch = Batch(*(part[:count] for part in self.batch("test", self.parameters.reported_shots)))
+        found = []
+        for task in (Batch(*(part[place : place + 1] for part in batch)) for place in range(count)):
+            support, queries = (by_class(part[0], ways).numpy() for part in (task.support_x, task.query_x))
+            verdicts, accuracies = judged(trained, task)
+            by_rows = verdicts.reshape(2, ways, -1)[..., shown].numpy()
+            found.append(Predicted(support, queries[:, shown], by_rows, accuracies))
+        return found
+
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:
         sheet = self.episodes.folder / SHEET
         return [Path(shutil.copy(sheet, folder / "figures" / SHEET))] if sheet.exists() else []
@@ -176,7 +202,26 @@ def _sheet(distribution: TaskDistribution, stored: Mapping[str, Tensor], tasks: 
     some = {key: value[:SHEET_TASKS] for key, value in stored.items()}
     batch = distribution.stored_batch(some, shots, min(SHEET_QUERIES, tasks.stored.test_queries))
 
-    def by_class(x: Tensor) -> Tensor:
-        return (x * 255).to(torch.uint8).reshape(len(x), tasks.distribution.ways, -1, *x.shape[2:])
+    ways = tasks.distribution.ways
+    pairs = zip(batch.support_x, batch.query_x, strict=True)
+    return torch.stack([torch.cat([by_class(part, ways) for part in pair], dim=1) for pair in pairs])
 
-    return torch.cat([by_class(batch.support_x), by_class(batch.query_x)], dim=2)
+
+def by_class(pictures: Tensor, ways: int) -> Tensor:
+    """uint8 [ways, pictures, ...] of [ways x pictures, channels, height, width] in 0..1, sorted by class."""
+    return (pictures * 255).to(torch.uint8).reshape(ways, -1, *pictures.shape[1:])
+
+
+def judged(trained: Trained, task: Batch) -> tuple[Tensor, tuple[float, float]]:
+    """Verdicts [2, queries] before and after adaptation to one task, and accuracies, as scored.
+
+    A verdict is 1 where a query is classified rightly, -1 where wrongly, 0 where two classes are as likely.
+    """
+    learner = trained.learner
+    before, after = predictions(learner, trained.meta, task, learner.settings.test_steps)[0, [0, -1]]
+    outputs = torch.stack([before, after])
+    best = outputs.topk(2)
+    rightly = (best.indices[..., 0] == task.query_y[0]).long() * 2 - 1
+    decided = best.values[..., 0] > best.values[..., 1]
+    scores = [float(learner.objective.score(output, task.query_y[0])) for output in (before, after)]
+    return rightly * decided, (scores[0], scores[1])

@@ -69,8 +69,8 @@ class Kind(Protocol):
         """Scores [tasks, steps + 1] of a set, before adaptation and after each inner step."""
         ...
 
-    def draw(self, trained: Trained, folder: Path) -> None:
-        """The figures of one checkpoint, into an existing folder."""
+    def draw(self, trained: Trained, lane: Sequence[Trained], folder: Path) -> None:
+        """The figures of one checkpoint of the lane, whose figures share axes, into an existing folder."""
         ...
 
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Sine regression, section 5.1."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -54,12 +55,13 @@ class Sinusoid(Supervised[SinusoidTasks]):
     def distribution(self, name: str) -> TaskDistribution:
         return Curves(self.parameters.distribution)
 
-    def draw(self, trained: Trained, folder: Path) -> None:
+    def draw(self, trained: Trained, lane: Sequence[Trained], folder: Path) -> None:
         from components.plots.sine_fits import sine_fits
         from components.plots.style import save
 
-        super().draw(trained, folder)
-        save(sine_fits(self._fits(trained)), folder / "sine-fits.svg")
+        super().draw(trained, lane, folder)
+        figure = sine_fits(self._fits(trained), trained.learner.settings.test_steps)
+        save(figure, folder / "sine-fits.svg")
 
     def _fits(self, trained: Trained) -> list[dict[str, Any]]:
         """Figure 3: some test curves; the last has all its support points on the left half."""

@@ -68,7 +68,7 @@ class Supervised(Generic[S]):
         torch.set_num_threads(THREADS)
         return score(learner, meta, self.batch(name, shots), learner.settings.test_steps)
 
-    def draw(self, trained: Trained, folder: Path) -> None:
+    def draw(self, trained: Trained, lane: Sequence[Trained], folder: Path) -> None:
         from components.plots.alpha import draw_alpha
         from components.plots.curves import learning_curve
         from components.plots.style import save
@@ -76,9 +76,10 @@ class Supervised(Generic[S]):
         curve = trained.curve()
         if len(curve):
             metric = trained.learner.objective.metric
-            figure = learning_curve(curve, metric, trained.about.chosen_iteration)
+            beside = [other for one in lane if len(other := one.curve())]
+            figure = learning_curve(curve, metric, trained.about.chosen_iteration, beside)
             save(figure, folder / "learning-curve.svg")
-        draw_alpha(trained.alpha, folder)
+        draw_alpha(trained.alpha, folder, [one.alpha for one in lane])
 
     def draw_lane(self, lane: Sequence[Trained], folder: Path) -> list[Path]:
         return []

@@ -1,4 +1,4 @@
-"""Trajectories in a plane in motion: before adaptation, then after each step."""
+"""Trajectories in a plane in motion: before adaptation, then after the steps that count."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,18 +12,27 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from components.plots.planes import Journeys, broken, count, draw_plane, number, reach
+from components.plots.planes import (
+    Journeys,
+    after_all,
+    broken,
+    count,
+    draw_plane,
+    number,
+    reach,
+    titled,
+)
 from components.plots.style import BLUE, GREY, STYLE, save_animation
 
 MOVING = 3000  # positions of one stage in all panels together, which bounds the size of the file
-GOALS, STAGES, FRAMES = 3, 4, 22  # tasks, stages, frames of a stage
+GOALS, FRAMES = 3, 22  # tasks, frames of a stage
 TRAIL = 6  # actions that a trail fades over
 # Milliseconds that a frame stays; the first and the last of a stage, and the very last, stay longer.
 PAUSE, FIRST_PAUSE, LAST_PAUSE, END_PAUSE = 100, 700, 1300, 2600
 
 
 def adaptation_animation(journeys: Sequence[Journeys], path: Path) -> None:
-    """Write a GIF that loops: points move along their trajectories, before adaptation and after each step.
+    """Write a GIF that loops: points move along their trajectories, before and after adaptation.
 
     A row per algorithm and a column per goal; all journeys have the same goals and starts.
     """
@@ -33,15 +42,14 @@ def adaptation_animation(journeys: Sequence[Journeys], path: Path) -> None:
 
 def _animate(journeys: Sequence[Journeys]) -> Iterator[tuple[np.ndarray, int]]:
     """Every picture, uint8 [height, width, 3], and the milliseconds that it stays."""
-    stages = min(STAGES, *(len(own.paths) for own in journeys))
     scene = _Scene(journeys)
     moments = _moments(journeys[0].paths.shape[3])
-    for stage in range(stages):
-        scene.begin(stage)
+    for adapted in (False, True):
+        scene.begin(adapted)
         for moment in moments:
             pause = FIRST_PAUSE if moment == 0 else PAUSE
             if moment == moments[-1]:
-                pause = END_PAUSE if stage == stages - 1 else LAST_PAUSE
+                pause = END_PAUSE if adapted else LAST_PAUSE
             yield scene.picture(moment), pause
 
 
@@ -56,6 +64,7 @@ class _Scene:
     def __init__(self, journeys: Sequence[Journeys]) -> None:
         rows, columns = len(journeys), min(GOALS, len(journeys[0].goals))
         width, height = 0.4 + 2.3 * columns, 0.5 + 2.5 * rows
+        self.after = after_all(journeys)
         self.figure = Figure(figsize=(width, height), dpi=100)
         self.canvas: Any = FigureCanvasAgg(self.figure)
         left, right, top = 0.35 / width, 1 - 0.05 / width, 1 - 0.3 / height
@@ -65,17 +74,17 @@ class _Scene:
         spaces = {"wspace": 0.08, "hspace": 0.15}
         panels = self.figure.subplots(rows, columns, squeeze=False, gridspec_kw={**edges, **spaces})
         for own, row in zip(journeys, panels, strict=True):
-            row[0].set_ylabel(own.name, fontsize=11)
+            row[0].set_ylabel(titled(own, journeys), fontsize=11)
         self.panels = [
             _Panel(panel, own, goal, reach(journeys), count(own, MOVING // (rows * columns)))
             for own, row in zip(journeys, panels, strict=True)
             for goal, panel in enumerate(row)
         ]
 
-    def begin(self, stage: int) -> None:
-        self.title.set_text(f"after {stage} step{'s' if stage > 1 else ''}" if stage else "before adaptation")
+    def begin(self, adapted: bool) -> None:
+        self.title.set_text(self.after if adapted else "before adaptation")
         for panel in self.panels:
-            panel.begin(stage)
+            panel.begin(adapted)
         self.canvas.draw()
         self.still = self.canvas.copy_from_bbox(self.figure.bbox)
 
@@ -101,9 +110,10 @@ class _Panel:
         (self.points,) = axes.plot([], [], "o", markersize=4.5, markeredgecolor="white", markeredgewidth=0.5,
                                    animated=True)  # fmt: skip
 
-    def begin(self, stage: int) -> None:
+    def begin(self, adapted: bool) -> None:
         own, goal = self.journeys, self.goal
-        self.color = BLUE if stage else GREY
+        stage = own.stages[adapted]
+        self.color = BLUE if adapted else GREY
         self.ways.set_color(self.color)
         self.points.set_color(self.color)
         self.axes.set_title(f"return {number(own.returns[stage, goal])}", fontsize=9)

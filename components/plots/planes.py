@@ -10,6 +10,7 @@ from matplotlib.ticker import Formatter
 from torch import Tensor
 
 from components.plots.style import INK, ORANGE
+from components.plots.words import after_steps
 
 REACH = 0.8  # half the width of a panel, at least; goals usually lie within 0.5
 TRAJECTORIES = 8  # in a panel, at most
@@ -33,6 +34,7 @@ class Journeys:
     alive: bool [stages, goals, trajectories, time]; False after a trajectory's end.
     goals, starts: [goals, 2].
     returns: [stages, goals], means over trajectories.
+    steps: those after which a policy counts as adapted; later stages are not shown.
     """
 
     name: str
@@ -41,6 +43,12 @@ class Journeys:
     goals: np.ndarray
     starts: np.ndarray
     returns: np.ndarray
+    steps: int = 1
+
+    @property
+    def stages(self) -> tuple[int, int]:
+        """Before adaptation, and after the steps that count."""
+        return 0, min(self.steps, len(self.paths) - 1)
 
     def route(self, stage: int, goal: int, trajectory: int) -> np.ndarray:
         """Positions [time, 2] up to a trajectory's end."""
@@ -48,8 +56,8 @@ class Journeys:
         return self.paths[stage, goal, trajectory, : actions + 1]
 
 
-def journeys(name: str, tensors: Mapping[str, Tensor]) -> Journeys:
-    """From saved trajectories (components.artifacts.trajectories); `name` is the algorithm's."""
+def journeys(name: str, tensors: Mapping[str, Tensor], steps: int) -> Journeys:
+    """From saved trajectories (components.artifacts.trajectories); `name` and `steps` are the algorithm's."""
     return Journeys(
         name=name,
         paths=tensors["observations"].numpy(),
@@ -57,6 +65,7 @@ def journeys(name: str, tensors: Mapping[str, Tensor]) -> Journeys:
         goals=tensors["task/goal"].numpy(),
         starts=tensors["task/start"].numpy(),
         returns=tensors["rewards"].sum(dim=-1).mean(dim=-1).numpy(),
+        steps=steps,
     )
 
 
@@ -85,6 +94,18 @@ def broken(lines: Sequence[np.ndarray]) -> np.ndarray:
     """Lines, each [points, 2], as one with gaps."""
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for line in lines for part in (line, gap)])
+
+
+def after_all(journeys: Sequence[Journeys]) -> str:
+    """ "after one step"; "after adaptation", where algorithms take different numbers of steps."""
+    steps = {own.stages[1] for own in journeys}
+    return after_steps(*steps) if len(steps) == 1 else "after adaptation"
+
+
+def titled(journeys: Journeys, among: Sequence[Journeys]) -> str:
+    """Its name, with its steps where others of them take another number."""
+    alike = len({own.stages[1] for own in among}) == 1
+    return journeys.name if alike else f"{journeys.name}\n{after_steps(journeys.stages[1])}"
 
 
 def number(value: float) -> str:

@@ -15,6 +15,8 @@ from metasgd.errors import InputError
 
 # Okabe and Ito's colours stay apart for colour-blind readers.
 BLUE, ORANGE, GREY, LIGHT, INK = "#0072B2", "#D55E00", "#9AA3AD", "#DDE2E7", "#2B323A"
+GREEN = "#009E73"
+MIDDLE = "#7A838C"  # words on light and on dark
 STYLE = {
     "figure.constrained_layout.use": True,
     "font.size": 9.5,
@@ -56,6 +58,8 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as .svg, or as .png with two pixels per point of the page.
 
+    A .svg is white: whoever shows it on a dark page can turn its colours round. A .png shows pictures, which
+    nobody may turn round, so its ground is transparent.
     Raises InputError for any other suffix.
     """
     undated: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".png": {"Software": None}}
@@ -63,7 +67,8 @@ def save(figure: Figure, path: Path) -> None:
         raise InputError(f"{path}: suffix is {path.suffix!r}; expected .svg or .png")
     path.parent.mkdir(parents=True, exist_ok=True)
     with style.context(["default", STYLE]):
-        figure.savefig(path, dpi=200, metadata=undated[path.suffix], facecolor="white")
+        ground = "white" if path.suffix == ".svg" else "none"
+        figure.savefig(path, dpi=200, metadata=undated[path.suffix], facecolor=ground)
 
 
 def save_animation(pictures: Iterable[tuple[np.ndarray, int]], path: Path) -> None:

@@ -1,7 +1,9 @@
 """Registering a trained model: what MLflow is given to serve."""
 
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
@@ -36,8 +39,9 @@ def register(
     example: one task as the served model takes it; it gives the signature, and the UI shows it.
     """
     if (found := _version(client, result.experiment, run_id)) is None:
-        _log_model(client, run_id, trained, result, example)
-        uri = f"runs:/{run_id}/model"
+        model_id = _logged(client, run_id) or _log_model(client, run_id, trained, result, example)
+        _link(client, run_id, model_id, result)
+        uri = f"models:/{model_id}"
         tags = {"algorithm": result.algorithm, "seed": str(result.seed), "data": result.data}
 
         def registered() -> str:
@@ -56,10 +60,36 @@ def _version(client: MlflowClient, model: str, run_id: str) -> str | None:
     return min((str(one.version) for one in found), key=int, default=None)
 
 
+def _logged(client: MlflowClient, run_id: str) -> str | None:
+    """The model that an earlier attempt logged for that run; not one that it left half-written."""
+    place = client.get_run(run_id).info.experiment_id
+    found = client.search_logged_models([place], filter_string=f"source_run_id = '{run_id}'")
+    return next((str(one.model_id) for one in found if one.status == LoggedModelStatus.READY), None)
+
+
+def _link(client: MlflowClient, run_id: str, model_id: str, result: Result) -> None:
+    """The run's page names the model, and the model's page the scores."""
+
+    def linked() -> None:
+        # Asked again, because the answer can be lost on its way, and the store takes a link once.
+        outputs = client.get_run(run_id).outputs
+        if model_id not in {one.model_id for one in (outputs.model_outputs if outputs else [])}:
+            client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+
+    patiently(linked, mlflow.get_tracking_uri())
+    scores = {"before": result.steps[0], "after": result.after, "served": result.as_served}
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(f"test_{result.metric}_{name}", score.mean, now, 0, model_id=model_id)
+        for name, score in scores.items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+
+
 def _log_model(
     client: MlflowClient, run_id: str, trained: Trained, result: Result, example: Mapping[str, np.ndarray]
-) -> None:
-    """The model's files, among those of the run."""
+) -> str:
+    """The model's files, as one that MLflow lists among its experiment's models; returns its id."""
     with tempfile.TemporaryDirectory() as scratch:
         place, data = Path(scratch) / "model", Path(scratch) / CHECKPOINT
         shutil.copytree(trained.folder, data)
@@ -75,7 +105,15 @@ def _log_model(
             metadata=_metadata(trained, result),
         )
         (place / "model-card.md").write_text(model_card(trained, result))
-        client.log_artifacts(run_id, str(place), "model")
+        logged = client.create_logged_model(
+            client.get_run(run_id).info.experiment_id,
+            re.sub(r"\W", "-", result.name),  # MLflow takes no dots and colons here
+            source_run_id=run_id,
+            params={"algorithm": result.algorithm, "seed": str(result.seed)},
+        )
+        client.log_model_artifacts(logged.model_id, str(place))
+        client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+        return str(logged.model_id)
 
 
 def _metadata(trained: Trained, result: Result) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from components.console.command import run_command
 def main() -> None:
     arguments = _parser().parse_args()
     # After parsing: a wrong option is answered at once, and --help loads no pandas.
+    from components.report.origin import origin_of_run
     from components.report.step import report
 
-    report(arguments.results, arguments.decisions, arguments.output, with_runs=arguments.runs)
+    places = (arguments.results, arguments.decisions, arguments.output)
+    report(*places, command=arguments.command, origin=origin_of_run() if arguments.runs else None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,7 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--decisions", type=Path, action="append", required=True, metavar="FILE",
         help="its decision.json; as often as --results, in the same order")  # fmt: skip
     add("--runs", action="store_true",
-        help="name the MLflow runs and the trainings' seconds, which differ from run to run")  # fmt: skip
+        help="name what differs from run to run: date, MLflow runs, seconds, machines")  # fmt: skip
+    add("--command", default="", help="what runs the same lanes again, for the page to name")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for report.html and summary.json")
     return parser
 

@@ -4,14 +4,18 @@ import math
 from dataclasses import dataclass
 from itertools import groupby
 
-from components.report.published import published
+from components.report.published import both_iterations, published
 from components.report.summary import Row
+from components.report.verdicts import verdict
 from components.report.wording import measure, score, signed
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Places in per cent of the line. paper: None where the paper has no value for this row."""
+    """Places in per cent of the line.
+
+    worse: whether adaptation lost. paper: None where the paper has no value for this row.
+    """
 
     before: float
     after: float
@@ -19,6 +23,7 @@ class Bar:
     high: float
     paper: float | None
     words: str
+    worse: bool
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Group:
     """The rows of one experiment, each with its bar.
 
     measure: what their scores are, in words; start, end: the scores at the line's ends.
+    paper: of the paper's values and these, the meta-iterations; verdict: in words, with its intervals.
     """
 
     experiment: str
@@ -33,6 +39,8 @@ class Group:
     start: str
     end: str
     higher_is_better: bool
+    paper: str | None
+    verdict: str
     rows: list[tuple[Row, Bar]]
 
 
@@ -45,7 +53,10 @@ def _group(experiment: str, rows: list[Row]) -> Group:
     start, end = (0.0, 1.0) if metric == "accuracy" else _reach(rows)
     ends = ("0 %", "100 %") if metric == "accuracy" else (signed(f"{start:.3g}"), signed(f"{end:.3g}"))
     bars = [(row, _bar(row, start, end)) for row in rows]
-    return Group(experiment, measure(metric, rows[0].shots), *ends, rows[0].higher_is_better, bars)
+    shown = any(bar.paper is not None for _, bar in bars)
+    paper = both_iterations(experiment, rows[0].iterations) if shown else None
+    what = measure(metric, rows[0].shots)
+    return Group(experiment, what, *ends, rows[0].higher_is_better, paper, verdict(rows), bars)
 
 
 def _reach(rows: list[Row]) -> tuple[float, float]:
@@ -70,6 +81,10 @@ def _bar(row: Row, start: float, end: float) -> Bar:
         f"{score(before.mean, None, row.metric)} before, {score(after.mean, after.ci95, row.metric)} after"
     )
     paper = published(row.experiment, row.algorithm, row.shots) if row.steps == 1 else None
+    sign = 1 if row.higher_is_better else -1
+    worse = not sign * (after.mean - before.mean) >= 0  # or not finite
+    words += ", which is worse" if worse else ""
     words += f"; the paper has {paper.text(row.metric)}" if paper else ""
     low, high = place(after.mean - after.ci95), place(after.mean + after.ci95)
-    return Bar(place(before.mean), place(after.mean), low, high, place(paper.mean) if paper else None, words)
+    beside = place(paper.mean) if paper else None
+    return Bar(place(before.mean), place(after.mean), low, high, beside, words, worse)

@@ -8,9 +8,11 @@ from urllib.parse import quote
 
 from components.artifacts.decision import Comparison, Decision, Model
 from components.artifacts.results import Result
+from components.plots.words import after_steps
 from components.report.estimates import estimate, served_estimate
 from components.report.lanes import Lane
-from components.report.published import published, published_protocol
+from components.report.origin import Origin
+from components.report.published import both_iterations, published, published_protocol
 from components.report.summary import lane_rows
 from components.report.wording import METRICS, ahead, difference, estimated, listed, score, trials
 from components.report.worth import worth_table
@@ -42,15 +44,22 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class Figure:
+    """is_plot: whether its colours mean nothing by themselves, so that a dark page may turn them round."""
+
     uri: str
     alt: str
     caption: str
+    is_plot: bool
 
 
-def chapter(lane: Lane) -> dict[str, Any]:
-    """Everything the template names. Raises InputError where files of the lane are missing."""
+def chapter(lane: Lane, origin: Origin | None = None) -> dict[str, Any]:
+    """Everything the template names. Raises InputError where files of the lane are missing.
+
+    origin: where the page links to MLflow.
+    """
     lines = {algorithm: _score_lines(lane, seeds) for algorithm, seeds in lane.results.items()}
     flat = [line for own in lines.values() for line in own]
+    rows = lane_rows(lane)
     return {
         "lane": lane,
         "first": lane.first,
@@ -64,7 +73,11 @@ def chapter(lane: Lane) -> dict[str, Any]:
         "has_paper": any(line.paper for line in flat),
         "recalled": any("†" in line.paper for line in flat),
         "paper_protocol": published_protocol(lane.experiment),
-        "ahead": [ahead(row.algorithm, one, row.metric) for row in lane_rows(lane) for one in row.leads],
+        "paper_iterations": both_iterations(lane.experiment, rows[0].iterations),
+        "ahead": [
+            ahead(row.algorithm, one, row.metric) for row in rows for one in row.leads if one.seeds > 1
+        ],
+        "page_of": origin.run if origin else None,
         "worth": worth_table(lane),
         "outcome": outcome(lane.decision),
         "comparisons": [_comparison(one, lane.first.metric) for one in lane.decision.comparisons],
@@ -191,10 +204,10 @@ def _examples(lane: Lane) -> Figure | None:
 def _trajectories(lane: Lane) -> Figure | None:
     alt = (
         "Trajectories on test tasks, a row per algorithm and a column per task: grey before adaptation, "
-        "blue after one step, with the start as a dot and the goal as a star."
+        "blue after adaptation, with the start as a dot and the goal as a star."
     )
     caption = (
-        "Some trajectories of the first test tasks, before and after one step. Above each panel: the mean "
+        "Some trajectories of the first test tasks, before and after adaptation. Above each panel: the mean "
         "return of all trajectories there."
     )
     return _figure(lane.folder / "figures" / "trajectories.svg", alt, caption)
@@ -203,17 +216,16 @@ def _trajectories(lane: Lane) -> Figure | None:
 def _animation(lane: Lane) -> Figure | None:
     alt = (
         "Animation of the first of these tasks: points move from the start along their trajectories, before "
-        "adaptation and after each step."
+        "and after adaptation."
     )
-    caption = (
-        "The first of these tasks in motion: before adaptation, then after each step on fresh trajectories."
-    )
+    caption = "The first of these tasks in motion: before adaptation, then after it on fresh trajectories."
     return _figure(lane.folder / "figures" / "adaptation.gif", alt, caption)
 
 
 def _seed_figures(folder: Path, result: Result) -> dict[str, Any]:
     """The figures of one training; None for those it did not leave."""
     own, name = folder / "figures" / result.name, f"{result.algorithm}, seed {result.seed}"
+    after = after_steps(result.adapted)
     return {
         "name": name,
         "curve": _curve(own / "learning-curve.svg", result, name),
@@ -224,8 +236,16 @@ def _seed_figures(folder: Path, result: Result) -> dict[str, Any]:
         ),
         "fits": _figure(
             own / "sine-fits.svg",
-            f"Test tasks' curves, and the network of {name} before and after one step on the support points.",
-            f"{name}: test tasks before and after one step",
+            f"Test tasks' curves, and the network of {name} before and {after} on the support points, with "
+            "its mean squared errors.",
+            f"{name}: test tasks before and {after}",
+        ),
+        "predictions": _figure(
+            own / "predictions.png",
+            f"Test episodes: a row per class, with its support pictures, then query pictures that {name} "
+            f"classifies rightly or wrongly, before and {after}.",
+            f"{name}: query pictures of test tasks before and {after}. A wrong one has a notched corner; the "
+            "numbers are of all query pictures of a task.",
         ),
     }
 
@@ -245,4 +265,4 @@ def _figure(path: Path, alt: str, caption: str) -> Figure | None:
     if not path.is_file():
         return None
     content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return Figure(f"data:{MIME[path.suffix]};base64,{content}", alt, caption)
+    return Figure(f"data:{MIME[path.suffix]};base64,{content}", alt, caption, path.suffix != ".png")

@@ -11,6 +11,7 @@ def report(  # type: ignore[no-untyped-def]
     decision: Input[Artifact],
     chapters: Output[Artifact],
     page: Output[HTML],
+    command: str = "",
     earlier: Input[Artifact] = None,
 ):
     """Write a lane's chapter after those of the lanes before; the last lane's report is the whole.
@@ -19,18 +20,19 @@ def report(  # type: ignore[no-untyped-def]
         results: The output of evaluate or rollout.
         decision: The output of promote.
         earlier: The chapters of the lanes before.
+        command: What runs the same lanes again.
         chapters: The page, its chapters, and the rows of its table.
         page: The page alone, for the Kubeflow UI; on a cluster it holds a link to the MLflow run.
     """
     import shutil
     from pathlib import Path
 
-    from components.report.link import parent_address
+    from components.report.origin import origin_of_run
     from components.report.step import report
 
     before = Path(earlier.path) if earlier else None
-    places = ([Path(results.path)], [Path(decision.path)], Path(chapters.path))
-    report(*places, before, with_runs=True)
+    origin = origin_of_run()
+    report([Path(results.path)], [Path(decision.path)], Path(chapters.path), before, command, origin)
     shutil.copy(Path(chapters.path) / "report.html", page.path)
-    if address := parent_address():
-        page.metadata["mlflow_run"] = address
+    if origin.page:
+        page.metadata["mlflow_run"] = origin.page

@@ -56,9 +56,9 @@ def served_estimate(folder: Path, seeds: Sequence[Result]) -> Estimate:
 
 
 def lead(folder: Path, own: Sequence[Result], others: Sequence[Result]) -> Lead | None:
-    """None where fewer than two seeds are common: one training says nothing of its algorithm."""
+    """None where no seed is common. Over one seed, it tells of two trainings, and not of their algorithms."""
     common = sorted({result.seed for result in own} & {result.seed for result in others})
-    if len(common) < 2:
+    if not common:
         return None
 
     def after(results: Sequence[Result]) -> pd.DataFrame:
@@ -67,6 +67,15 @@ def lead(folder: Path, own: Sequence[Result], others: Sequence[Result]) -> Lead 
 
     sign = 1 if own[0].higher_is_better else -1
     return Lead(others[0].algorithm, len(common), averaged(sign * (after(own) - after(others))))
+
+
+def gain(folder: Path, seeds: Sequence[Result]) -> Estimate:
+    """What adaptation is worth on the test tasks: after minus before, task by task; positive is better."""
+    first = seeds[0]
+    before, after = (
+        _by_seed(folder, seeds, ("test", first.shots, step)) for step in (first.steps[0].step, first.adapted)
+    )
+    return averaged((1 if first.higher_is_better else -1) * (after - before))
 
 
 def worth(folder: Path, seeds: Sequence[Result], ablation: str) -> Estimate:

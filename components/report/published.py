@@ -44,6 +44,19 @@ def published_protocol(experiment: str) -> str | None:
     return protocol
 
 
+def both_iterations(experiment: str, iterations: int | None) -> str | None:
+    """The meta-iterations of the paper's values beside those of the measured ones, where it has any.
+
+    iterations: of the measured ones, where they were trained.
+    """
+    if experiment not in _document():
+        return None
+    number: int | None = _document()[experiment]["iterations"]
+    paper = f"{number:,} meta-iterations" if number else "a number of meta-iterations that it does not say"
+    here = f"; here, it is {iterations:,}" if iterations else ""
+    return f"the paper's values are after {paper}{here}"
+
+
 @functools.cache
 def _document() -> dict[str, Any]:
     text = Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")

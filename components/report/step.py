@@ -17,7 +17,9 @@ from components.console.messages import duration
 from components.plots.pages import page_environment
 from components.report.bars import groups
 from components.report.chapter import anchor, chapter
+from components.report.head import head
 from components.report.lanes import read_lanes
+from components.report.origin import Origin
 from components.report.summary import Row, lane_rows
 from components.report.wording import number, score
 from metasgd.errors import InputError
@@ -29,23 +31,29 @@ def report(
     decisions: Sequence[Path],
     output: Path,
     earlier: Path | None = None,
-    with_runs: bool = False,
+    command: str = "",
+    origin: Origin | None = None,
 ) -> None:
     """Write report.html, summary.json and chapters/<experiment>.html into the folder `output`.
 
     results: the results folder of every lane; decisions: its decision.json, in the same order.
     earlier: the output of an earlier report, whose rows and chapters come first; a lane that is
         told anew replaces its old chapter.
-    with_runs: name the MLflow runs and the seconds that trainings took, which differ from run to run.
+    command: what runs the same lanes again, for the page to name; "" where nobody knows.
+    origin: name what differs from run to run: the date, MLflow's runs, the trainings' seconds and machines.
     Raises InputError for missing or contradicting files; `output` is then as it was.
     """
-    lanes = read_lanes(results, decisions, with_runs)
-    new = {lane.experiment: _render("chapter.html.j2", chapter(lane)) for lane in lanes}
+    lanes = read_lanes(results, decisions, origin is not None)
+    new = {lane.experiment: _render("chapter.html.j2", chapter(lane, origin)) for lane in lanes}
     new_rows = [row for lane in lanes for row in lane_rows(lane)]
     old_rows = [row for row in (read_summary(earlier) if earlier else []) if row.experiment not in new]
     chapters = {**_earlier_chapters(earlier, old_rows), **new}
     rows = old_rows + new_rows
-    page = {"groups": groups(rows), "chapters": list(chapters.values())}
+    page = {
+        "groups": groups(rows),
+        "head": head(rows, command, origin),
+        "chapters": list(chapters.values()),
+    }
     files = {f"chapters/{anchor(name)}.html": text for name, text in chapters.items()}
     files["summary.json"] = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
     files["report.html"] = _render("page.html.j2", page)

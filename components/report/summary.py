@@ -10,7 +10,7 @@ from rich.text import Text
 
 from components.artifacts.decision import Decision
 from components.artifacts.results import Result
-from components.report.estimates import Estimate, Lead, estimate, lead, served_estimate
+from components.report.estimates import Estimate, Lead, estimate, gain, lead, served_estimate
 from components.report.lanes import Lane, read_lanes
 from components.report.wording import ahead, estimated, score, versions
 
@@ -23,7 +23,10 @@ class Row:
     served: after them, as the served model predicts: each example for itself.
     version: the registered versions, as in "3", "3-5" or "-".
     champion: whether one of these versions is the champion after the run.
-    leads: over the lane's other learners; of its first one alone, where seeds are several.
+    gain: what adaptation is worth, task by task; positive is better.
+    iterations: of its meta-training; None for what is not trained.
+    leads: over the lane's other learners; of its first one alone.
+    runs, machines: of its trainings, where the report names what differs from run to run.
     """
 
     experiment: str
@@ -36,14 +39,18 @@ class Row:
     before: Estimate
     after: Estimate
     served: Estimate
+    gain: Estimate
     steps: int
     tasks: int
+    iterations: int | None
     version: str
     champion: bool
     commit: str
     data: str
     task_set: str
     leads: list[Lead] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
 
 
 def rows(results: Sequence[Path], decisions: Sequence[Path]) -> list[Row]:
@@ -76,7 +83,12 @@ def table(rows: list[Row]) -> Table:
 
 def comparisons(rows: list[Row]) -> list[str]:
     """Whose learner is ahead in every experiment, as far as its seeds tell."""
-    return [f"{row.experiment}: {ahead(row.algorithm, one, row.metric)}" for row in rows for one in row.leads]
+    return [
+        f"{row.experiment}: {ahead(row.algorithm, one, row.metric)}"
+        for row in rows
+        for one in row.leads
+        if one.seeds > 1
+    ]
 
 
 def _cells(row: Row) -> list[Text]:
@@ -92,6 +104,7 @@ def _cells(row: Row) -> list[Text]:
 def _row(lane: Lane, seeds: list[Result]) -> Row:
     first = seeds[0]
     champion, version = _registered(lane.decision, first.algorithm)
+    records = [lane.runs[seed.name] for seed in seeds if seed.name in lane.runs]
     return Row(
         experiment=first.experiment,
         algorithm=first.algorithm,
@@ -103,15 +116,24 @@ def _row(lane: Lane, seeds: list[Result]) -> Row:
         before=estimate(lane.folder, seeds, first.shots, first.steps[0].step),
         after=estimate(lane.folder, seeds, first.shots, first.adapted),
         served=served_estimate(lane.folder, seeds),
+        gain=gain(lane.folder, seeds),
         steps=first.adapted,
         tasks=first.tasks,
+        iterations=_iterations(first),
         version=version,
         champion=champion,
         commit=first.commit,
         data=first.data,
         task_set=first.task_set,
         leads=_leads(lane, seeds),
+        runs=[record.run_id for record in records],
+        machines=list(dict.fromkeys(record.machine for record in records if record.machine)),
     )
+
+
+def _iterations(result: Result) -> int | None:
+    trained = result.training is not None and result.learner.get("trained", True)
+    return result.training.iterations if result.training and trained else None
 
 
 def _leads(lane: Lane, seeds: list[Result]) -> list[Lead]:

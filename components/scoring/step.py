@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -38,29 +38,35 @@ def score_lane(step: str, checkpoints: Sequence[Path], episodes: Path, output: P
     with own_folder(output, f"components.{step}", passing=[RUNS]) as folder:
         (folder / "figures").mkdir()
         shown = tasks.draw_lane(lane, folder)
-        runs = {trained.name: _score(trained, tasks, folder, shown) for trained in lane}
+        runs = {trained.name: _score(trained, lane, tasks, folder, shown) for trained in lane}
         write_runs(folder / RUNS, {name: record for name, (record, _) in runs.items()})
-        numbers = headline([result for _, result in runs.values()])
-        (folder / METRICS).write_text(json.dumps(numbers, indent=2) + "\n")
-    return numbers
+        results = [result for _, result in runs.values()]
+        (folder / METRICS).mkdir()
+        for result in results:
+            (folder / METRICS / f"{result.name}.json").write_text(
+                json.dumps(metrics(result), indent=2) + "\n"
+            )
+    return headline(results)
 
 
-def _score(trained: Trained, tasks: Kind, folder: Path, shown: Sequence[Path]) -> tuple[RunRecord, Result]:
-    """The files of one checkpoint, which its MLflow run keeps, too."""
+def _score(
+    trained: Trained, lane: Sequence[Trained], tasks: Kind, folder: Path, shown: Sequence[Path]
+) -> tuple[RunRecord, Result]:
+    """The files of one checkpoint of the lane, which its MLflow run keeps, too."""
     scores = pd.concat([table_of_tests(trained, tasks), table_of_gate(trained, tasks)], ignore_index=True)
     result = _result(trained, tasks, scores)
     figures = folder / "figures" / trained.name
     figures.mkdir()
     (folder / f"{trained.name}.json").write_text(to_json(result) + "\n")
     scores.to_parquet(folder / f"{trained.name}.parquet", index=False)
-    tasks.draw(trained, figures)
+    tasks.draw(trained, lane, figures)
     with run_of(trained, tasks.parameters, apart=result.trained_on is not None) as run:
         log_result(run, result, scores, trained)
         run.log_folder(figures, "figures")
         for file in shown:
             run.log_file(file, "figures")
-    seconds = trained.run.seconds if trained.run else None
-    return RunRecord(run.run_id, seconds, trained.weights), result
+    known = trained.run or RunRecord(run.run_id)
+    return replace(known, run_id=run.run_id, weights=trained.weights), result
 
 
 def table_of_tests(trained: Trained, tasks: Kind) -> pd.DataFrame:
@@ -82,8 +88,14 @@ def table_of_gate(trained: Trained, tasks: Kind) -> pd.DataFrame:
     return pd.concat([gate, *ablated_scores(trained, tasks)], ignore_index=True)
 
 
+def metrics(result: Result) -> dict[str, float]:
+    """What DVC shows of a training, under the same names for all."""
+    before, after = result.steps[0].mean, result.after
+    return {"before": before, "after": after.mean, "ci95": after.ci95, "tasks": result.tasks}
+
+
 def headline(results: Sequence[Result]) -> dict[str, float]:
-    """Scores before and after adaptation of every algorithm and seed: what DVC and KFP show."""
+    """Scores before and after adaptation of every algorithm and seed: what KFP shows."""
     values = {}
     for result in results:
         name = f"{result.name}-{result.metric}"

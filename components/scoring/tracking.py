@@ -49,12 +49,35 @@ def log_result(run: TrackedRun, result: Result, scores: pd.DataFrame, trained: T
         if further.step > result.adapted:
             values[f"test_{metric}_after_{further.step}steps"] = further.mean
     for ablation in result.ablations:
-        values[f"gate_{metric}_alpha_{ablation.name}"] = ablation.mean
-        values[f"gate_{metric}_alpha_{ablation.name}_worth"] = ablation.worth
+        values[f"with_alpha_{ablation.name}_gate_{metric}"] = ablation.mean
+        values[f"with_alpha_{ablation.name}_worth"] = ablation.worth
     for shots, other in result.other_shots.items():
         values[f"test_{metric}_after_{shots}shot"] = other.at(result.adapted).mean
     run.log_metrics(values)
     run.set_tags({"task_set": result.task_set, "evaluated_by": result.commit, "reference": result.reference})
+    run.describe(_description(result))
+
+
+def _description(result: Result) -> str:
+    """Markdown."""
+    better = "high" if result.higher_is_better else "low"
+    rows = {
+        "before adaptation": result.steps[0],
+        "after adaptation": result.after,
+        "as served": result.as_served,
+    }
+    return "\n".join(
+        [
+            f"**{result.algorithm}** on **{result.experiment}**, seed {result.seed}: mean {result.metric} "
+            f"({better} is good) and 95 % interval over {result.tasks} test tasks.",
+            "",
+            f"| | {result.metric} | ± |",
+            "| --- | ---: | ---: |",
+            *(f"| {name} | {score.mean:.4g} | {score.ci95:.2g} |" for name, score in rows.items()),
+            "",
+            *(f"- {note}" for note in result.notes),
+        ]
+    )
 
 
 def _summary(trained: Trained) -> dict[str, float]:

@@ -41,7 +41,8 @@ def answer_goals(
 
     def write(folder: Path) -> None:
         table.to_csv(folder / TABLE, index=False)
-        save(goals_figure(journeys(model.algorithm, tensors)), folder / FIGURE)
+        steps = model.served.learner.settings.test_steps
+        save(goals_figure(journeys(model.algorithm, tensors, steps)), folder / FIGURE)
 
     places = {f"{name}s": place.tolist() for name, place in driven.tasks.items()}
     write_output(output, model, {**places, "noise": seed or 0}, write)
@@ -61,7 +62,7 @@ def drive(model: OpenModel, goals: Sequence[tuple[float, float] | None], seed: i
 
 
 def goals_figure(driven: Journeys) -> Figure:
-    """Trajectories before and after one step; with few goals, wide enough for the legend."""
+    """Trajectories before and after adaptation; with few goals, wide enough for the legend."""
     figure = trajectories_figure([driven])
     if size := SIZES.get(len(driven.goals)):
         figure.set_size_inches(size)

@@ -15,11 +15,11 @@ from components.config.environment import LOCAL, PARENT, PIPELINE_RUN, local_sto
 from components.tracking.address import is_server, named, require_address
 from components.tracking.patience import PASSING, AwayError, in_words, patient, patiently
 from components.tracking.relocation import artifacts_folder, follow
+from components.tracking.views import TAGS
 from metasgd.errors import InputError
 
-PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline
+PIPELINES = "pipelines"  # the experiment of the runs that stand for a whole pipeline, and of its trainings
 TIMEOUT = 10  # seconds, for the first answer
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on traces
 UNKNOWN = (
     "RESOURCE_DOES_NOT_EXIST",
     "INVALID_PARAMETER_VALUE",
@@ -98,7 +98,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         return str(found.experiment_id)
     place = None if is_server(tracking_uri()) else (artifacts_folder(LOCAL) / name).as_uri()
     try:
-        return str(client.create_experiment(name, artifact_location=place, tags=KIND))
+        return str(client.create_experiment(name, artifact_location=place, tags=TAGS))
     except MlflowException:  # another training made it meanwhile
         found = client.get_experiment_by_name(name)
         if found is None:

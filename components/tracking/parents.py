@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from components.config.environment import PARENT, PLUGIN
+from components.tracking.origin import origin_tags
 
 TAG = "pipeline_parent_of"
 PIPELINE_RUN_TAG = "pipeline_run"  # of every run that a step opened
@@ -25,7 +26,8 @@ def make_parent(client: MlflowClient, experiment_id: str, name: str) -> str:
     found = find_parent(client, experiment_id, name)
     if found is not None:
         return found
-    made = client.create_run(experiment_id, run_name=f"pipeline {name}", tags={TAG: name}).info.run_id
+    tags = {**origin_tags(), TAG: name}
+    made = client.create_run(experiment_id, run_name=f"pipeline {name}", tags=tags).info.run_id
     # Another step may have made one at the same time: all keep the oldest.
     oldest = find_parent(client, experiment_id, name) or made
     if oldest != made:

@@ -1,9 +1,12 @@
-"""One MLflow run per (experiment, algorithm, seed), in one MLflow experiment per kind of task.
+"""One MLflow run per (experiment, algorithm, seed): with that of its pipeline run, in one MLflow experiment.
+
+Those of DVC and of single commands are in one MLflow experiment per kind of task.
 
 Everything goes through the client API: joining a run with `mlflow.start_run` would overwrite the
 status that its own step gave it.
 """
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, LifecycleStage, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from components.config.code import git_commit
@@ -21,6 +24,7 @@ from components.config.environment import IMAGE, PIPELINE_RUN
 from components.console.messages import in_one_line
 from components.console.signals import Terminated
 from components.tracking.client import PIPELINES, UNKNOWN, connect, experiment_id
+from components.tracking.origin import origin_tags
 from components.tracking.parents import PIPELINE_RUN_TAG, TAG, given_parent, make_parent
 from components.tracking.patience import ERRORS, impatient
 from components.tracking.processes import is_dead, this_process
@@ -58,17 +62,23 @@ class TrackedRun:
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
-    def log_dataset(self, name: str, digest: str, source: str) -> None:
+    def log_dataset(self, name: str, digest: str, source: str, counts: Mapping[str, int]) -> None:
         """What the run was trained on. digest: a SHA-256, of which MLflow keeps the first part."""
-        dataset = Dataset(name, digest[:DIGEST], "local", source)
+        place, profile = json.dumps({"uri": source}), json.dumps(counts)
+        dataset = Dataset(name, digest[:DIGEST], "local", place, profile=profile)
+        used = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
         try:
-            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
+            self.client.log_inputs(self.run_id, datasets=used)
         except MlflowException as error:
             # A store in a database looks for the data set before it adds it, and another training of the lane
             # may have added it in between; then this finds it.
             if not any(word in str(error).lower() for word in ("unique", "duplicate")):
                 raise
-            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
+            self.client.log_inputs(self.run_id, datasets=used)
+
+    def describe(self, markdown: str) -> None:
+        """What the run's page says first."""
+        self.set_tags({"mlflow.note.content": markdown})
 
     def log_file(self, file: Path, place: str) -> None:
         self.client.log_artifact(self.run_id, str(file), place)
@@ -83,20 +93,23 @@ def open_run(
 ) -> Iterator[TrackedRun]:
     """A run, ended as FINISHED, as KILLED when it is interrupted, or as FAILED when the body raises.
 
-    Within a pipeline run, its parent is the run that stands for it (components.tracking.parents).
+    Within a pipeline run, its parent is the run that stands for it (components.tracking.parents). It is in
+    that one's experiment: the UI shows children below their parent only there.
+    experiment: that of a run without a parent.
     earlier: the run of an attempt that ended early, which is continued where this store has it. Within a
         pipeline run, an earlier attempt's run is found by its name, too.
     """
     client = connect()
-    _end_lost(client, experiment)
     parent = given_parent() or _pipeline_parent(client)
+    place = _place(client, parent, experiment)
+    _end_lost(client, place)
     links = {"mlflow.parentRunId": parent} if parent else {}
-    own = {"mlflow.source.git.commit": git_commit(), PROCESS: this_process()}
+    own = {"mlflow.source.git.commit": git_commit(), PROCESS: this_process(), **origin_tags()}
     about = {**own, **links, **_environment_tags(), **tags}
     run = (
         _reopen(client, earlier, about)
-        or _reopen(client, _earlier_attempt(client, experiment, name), about)
-        or _create(client, experiment, name, about)
+        or _reopen(client, _earlier_attempt(client, place, name), about)
+        or _create(client, place, name, about)
     )
     status = "FAILED"
     try:
@@ -109,19 +122,25 @@ def open_run(
         _end(run, status)
 
 
-def _end_lost(client: MlflowClient, experiment: str) -> None:
+def _place(client: MlflowClient, parent: str | None, experiment: str) -> str:
+    """The id of the parent's experiment; of the one of that name where this store knows no parent."""
+    known = find_run(client, parent)
+    if known is None:
+        return experiment_id(client, experiment)
+    return str(client.get_run(known.run_id).info.experiment_id)
+
+
+def _end_lost(client: MlflowClient, place: str) -> None:
     """End what processes of this machine left running when they were killed; one of them may be continued.
 
     Parents are for the launcher, who ends them with their children.
     """
-    place = experiment_id(client, experiment)
     for run in client.search_runs([place], filter_string="attributes.status = 'RUNNING'"):
         if TAG not in run.data.tags and is_dead(run.data.tags.get(PROCESS, "")):
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
-    place = experiment_id(client, experiment)
+def _create(client: MlflowClient, place: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
     made = client.create_run(place, run_name=name[:RUN_NAME], tags=dict(tags))
     return TrackedRun(client, made.info.run_id)
 
@@ -143,13 +162,13 @@ def _reopen(client: MlflowClient, run_id: str | None, tags: Mapping[str, str]) -
     return found
 
 
-def _earlier_attempt(client: MlflowClient, experiment: str, name: str) -> str | None:
+def _earlier_attempt(client: MlflowClient, place: str, name: str) -> str | None:
     """The run of this name in this pipeline run that did not finish: its pod was lost, or failed."""
     pipeline = os.environ.get(PIPELINE_RUN)
     if not pipeline:
         return None
     chosen = f"attributes.status != 'FINISHED' and tags.{PIPELINE_RUN_TAG} = '{pipeline}'"
-    runs = client.search_runs([experiment_id(client, experiment)], filter_string=chosen)
+    runs = client.search_runs([place], filter_string=chosen)
     return next((run.info.run_id for run in runs if run.info.run_name == name[:RUN_NAME]), None)
 
 

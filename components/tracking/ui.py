@@ -16,13 +16,17 @@ def main() -> None:
 
     from components.config.environment import tracking_uri
     from components.tracking.client import connect
+    from components.tracking.pages import pages
 
-    connect()
+    client = connect()
     if tracking_uri().startswith("http"):
         print("MLFLOW_TRACKING_URI names a server, which has a UI of its own")
         return
     listen(LOOPBACK, options.port).close()  # refuses a port that is taken
-    print(f"MLflow UI: http://{LOOPBACK}:{options.port} in about half a minute; Ctrl-C ends it", flush=True)
+    found = pages(client, f"http://{LOOPBACK}:{options.port}")
+    print("MLflow's UI answers in about half a minute; Ctrl-C ends it.", flush=True)
+    for what, address in found.items():
+        print(f"  {what}: {address}", flush=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(options.port)]
     # One worker and no job runners: a UI for one person.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

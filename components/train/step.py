@@ -8,6 +8,7 @@ import torch
 
 from components.artifacts.checkpoint import About, write_checkpoint
 from components.artifacts.runs import RunRecord
+from components.config.machine import machine
 from components.config.parsing import to_document
 from components.config.settings import Training
 from components.console.progress import progress
@@ -21,6 +22,7 @@ from components.train.alarms import Alarms
 from components.train.compilation import keep_compiled, say_strategy
 from components.train.identity import identity
 from components.train.launch import launch, processes
+from components.train.usage import system_use
 from components.train.watcher import Watcher
 from metasgd.configuration import TrpoSettings
 from metasgd.learner import Learner
@@ -28,6 +30,12 @@ from metasgd.learners import build_learner
 from metasgd.loop import Outcome, TrainingDivergedError
 from metasgd.own_folder import require_own
 from metasgd.parallel import Workers, joined
+
+# Parameters that are the same in nearly every training: how the stored tasks are drawn, and where and how it
+# is computed. They are in the checkpoint's file, and not among the columns that trainings are compared by.
+SELDOM = ("tasks.stored.", "tasks.seed", *(
+    f"train.{key}" for key in ("threads", "processes", "chunk", "compile_from", "device", "validate_every")
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,36 @@ class Job:
         return self.training.title
 
     @property
+    def run_name(self) -> str:
+        """What differs from run to run comes first: lists cut names at their end."""
+        training = self.training
+        return (
+            f"{training.algorithm} seed {training.seed}, {training.train.iterations} iterations, "
+            f"{training.experiment}"
+        )
+
+    @property
     def params(self) -> dict[str, object]:
-        """Everything that was chosen, under the keys that change it."""
-        return flatten({**to_document(self.training), "tasks": to_document(self.tasks.parameters)})
+        """What tells trainings apart, under the keys that change it; all else is in the checkpoint."""
+        chosen = flatten({**to_document(self.training), "tasks": to_document(self.tasks.parameters)})
+        return {key: value for key, value in chosen.items() if not key.startswith(SELDOM)}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of the data: stored tasks by set, classes and pictures by split."""
+        episodes = self.tasks.episodes
+        tasks = {name: len(next(iter(tensors.values()))) for name, tensors in episodes.stored.items()}
+        manifest = episodes.manifest
+        counted = {"tasks": tasks, "classes": manifest.classes, "images": manifest.images}
+        return {f"{key}_{what}": n for what, by in counted.items() for key, n in by.items()}
+
+    @property
+    def description(self) -> str:
+        """Markdown."""
+        return (
+            f"**{self.training.algorithm}** meta-trained on **{self.training.experiment}** with seed "
+            f"{self.training.seed}: {self.training.train.iterations} iterations. Not scored yet."
+        )
 
     @property
     def tags(self) -> dict[str, str]:
@@ -99,11 +134,12 @@ def _lead(job: Job, kept: KeptState, stop: Stop, workers: Workers, output: Path)
     # The state comes first: it is safe before the tracking store, which may be slow or away, is told of the
     # end. It is kept until the store knows everything: until then, a repeated command does what is left.
     kind = job.tasks.parameters.kind
-    with open_run(kind, job.name, job.tags, kept.earlier_run) as run, kept.until_finished(job.name, stop):
+    with open_run(kind, job.run_name, job.tags, kept.earlier_run) as run, kept.until_finished(job.name, stop):
         kept.run_id, kept.last = run.run_id, job.training.train.iterations
         run.log_params(job.params)
+        run.describe(job.description)
         manifest = job.tasks.episodes.manifest
-        run.log_dataset(job.training.experiment, manifest.data, manifest.source)
+        run.log_dataset(job.training.experiment, manifest.data, manifest.source, job.counts)
         with Outbox(run, job.name) as outbox:
             watch = Watcher(outbox, job.learner.objective.metric, Alarms(job.name), run.last_steps())
             if kept.found:
@@ -135,7 +171,15 @@ def _write(job: Job, outcome: Outcome, output: Path, run: TrackedRun, seconds: f
         tasks=to_document(job.tasks.parameters),
         preparation=job.tasks.parameters.preparation,
     )
-    record = RunRecord(run.run_id, round(seconds, 1))
+    record = RunRecord(run.run_id, round(seconds, 1), machine=machine())
     write_checkpoint(output, job.learner, outcome, about, record)
-    told = ("chosen_iteration", "device", "compiled", "torch")
-    run.set_tags({"seconds": record.seconds, **{name: getattr(about, name) for name in told}})
+    run.set_tags({name: getattr(about, name) for name in ("device", "compiled", "torch")})
+    chosen = {"chosen_iteration": outcome.iteration, **_chosen_score(outcome, job.learner.objective.metric)}
+    run.log_metrics({**chosen, "seconds": round(seconds, 1), **system_use()})
+
+
+def _chosen_score(outcome: Outcome, metric: str) -> dict[str, float]:
+    """Of the checkpoint on the validation tasks; none where it lies between two validations."""
+    points = [point for point in outcome.curve if point.iteration == outcome.iteration]
+    scores = [point.validation for point in points if point.validation is not None]
+    return {f"validation_{metric}_chosen": score for score in scores}

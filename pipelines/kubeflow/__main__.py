@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from components.console.command import run_command
-from pipelines.options import add_cache_option, add_lane_options, require_lanes
+from pipelines.options import add_cache_option, add_lane_options, command_line, require_lanes
 
 ACTIONS = ("submit", "upload", "schedule", "runs", "compile")
 
@@ -35,7 +35,8 @@ def main() -> None:
         return
     experiments, seeds = resolve(options.experiments, options.seeds, options.overrides)
     image = options.image or reference(options.registry, options.base or BASE)
-    submission = actions.Submission(experiments, seeds, cluster, image, options.check)
+    command = command_line(options.names, seeds, options.overrides)
+    submission = actions.Submission(experiments, seeds, cluster, image, options.check, command)
     match options.action:
         case "submit":
             actions.submit(submission, target, console, options.wait)

@@ -32,6 +32,7 @@ class Submission:
     """What is submitted: lanes and seeds, what they ask of the cluster, and the image's reference.
 
     check: "strict", where a warning stops it, here or in the pods.
+    command: that runs the same lanes, for the report to name.
     """
 
     experiments: Sequence[Experiment]
@@ -39,6 +40,7 @@ class Submission:
     cluster: Cluster
     image: str
     check: str = ""
+    command: str = ""
 
     @property
     def name(self) -> str:
@@ -68,7 +70,7 @@ class Submission:
         """Write the pipeline as YAML. Raises InputError where data are not pinned on S3."""
         pins = {name: to_json(pin) for name, pin in find_pins(self.experiments, Path()).items()}
         pods = Pods(self.image, self.cluster)
-        compile_pipeline(self.experiments, self.seeds, package, pods, pins, self.check)
+        compile_pipeline(self.experiments, self.seeds, package, pods, pins, self.check, self.command)
 
 
 def only_compile(submission: Submission, package: Path) -> None:

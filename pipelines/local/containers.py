@@ -20,6 +20,7 @@ from components.config.environment import (
     PARENT,
     PATIENCE,
     PIPELINE_RUN,
+    STARTED,
     STATES,
     tracking_uri,
 )
@@ -32,7 +33,7 @@ from pipelines.local.lost_runs import RUNS
 
 LABEL = "metasgd.run"
 # What steps read: where they stand, and credentials. They reach containers as environment alone.
-HANDED_ON = (PARENT, PIPELINE_RUN, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
+HANDED_ON = (PARENT, PIPELINE_RUN, STARTED, "MLFLOW_", "AWS_", STATES, PATIENCE, PROGRESS)
 HOSTED = ("databricks", "databricks-uc", "uc")  # MLflow's own names for a server
 READ = ("data", "datasets")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.component import LOCAL_IMAGE
-from components.config.environment import PARENT, PIPELINE_RUN
+from components.config.environment import PARENT, PIPELINE_RUN, STARTED
 from components.config.parsing import to_json
 from components.console.progress import PROGRESS, READ
 from components.console.signals import raising_terminated
@@ -22,12 +22,14 @@ from components.tracking.client import PIPELINES
 from components.tracking.parents import TAG
 from components.tracking.readiness import require_ready
 from components.tracking.runs import open_run
-from pipelines.dag import NAME, compile_pipeline, task_names
+from pipelines.dag import compile_pipeline, task_names
 from pipelines.local.containers import require_image
 from pipelines.local.display import Display
 from pipelines.local.finished import finished_steps
 from pipelines.local.interpreter import refuse_python3, require_outputs, run_here
 from pipelines.local.lost_runs import RUNS, end_lost_runs, end_lost_steps, under_way
+from pipelines.local.parent import log_outcome, parameters, run_name
+from pipelines.options import command_line
 from pipelines.pods import Pods
 
 REPORT = "report.html"
@@ -40,12 +42,14 @@ def run_pipeline(
     image: str | None = None,
     check: str = "",
     use_finished: bool = True,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Run the lanes on this machine and print the table; returns the folder of the run.
 
     image: run the steps in containers of it, instead of this interpreter.
     check: "strict", where what is odd about the data is an error.
     use_finished: take the steps that an earlier run has finished from there.
+    overrides: those that the experiments hold, for the report to name.
     Raises InputError for bad input and StepFailedError where a step fails.
     """
     started = time.monotonic()
@@ -57,18 +61,21 @@ def run_pipeline(
     package, log = folder / "pipeline.yaml", folder / "run.log"
     finished = finished_steps(contents) if use_finished else None
     module = "pipelines.local.containers" if image else "pipelines.local.warm"
-    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check)
+    command = command_line(names, seeds, overrides)
+    compile_pipeline(experiments, seeds, package, Pods(image or LOCAL_IMAGE), check=check, command=command)
     tags = {"experiments": " ".join(names), TAG: folder.name}
     with (
         raising_terminated(),
         under_way(folder) as lock,
-        open_run(PIPELINES, f"{NAME} {' '.join(names)}", tags) as parent,
+        open_run(PIPELINES, run_name(experiments, overrides), tags) as parent,
     ):
+        parent.log_params(parameters(experiments, seeds, overrides))
         end_lost_runs(parent.client)
         models = [experiment.name for experiment in experiments if not experiment.promote.dry_run]
-        require_ready(parent.client, {experiment.kind for experiment in experiments}, models)
+        require_ready(parent.client, [PIPELINES], models)
         os.environ[PARENT] = parent.run_id
         os.environ[PIPELINE_RUN] = folder.name
+        os.environ[STARTED] = str(time.time())
         os.environ[PROGRESS] = READ
         try:
             with Display(console, experiments) as display:
@@ -81,8 +88,8 @@ def run_pipeline(
         require_outputs(run, lanes, trainings, taken)
         chapters = run / lanes[-1]["report"] / "chapters"
         shutil.copy(chapters / REPORT, folder / REPORT)
-        parent.log_folder(chapters, "report")
-    rows = read_summary(chapters)
+        rows = read_summary(chapters)
+        log_outcome(parent, rows, chapters)
     print_whole(console, table(rows))
     for line in comparisons(rows):
         console.print(line, soft_wrap=True, markup=False)

@@ -13,6 +13,7 @@ import torch
 from components.artifacts.checkpoint import CURVE, Trained, load_trained
 from components.artifacts.results import Result, read_json, read_scores
 from components.config.code import ROOT, git
+from components.config.machine import machine
 from components.config.parsing import to_document
 from components.config.settings import TaskSettings
 from components.kinds.experiment import Experiment
@@ -22,7 +23,6 @@ from components.scoring.step import score_lane
 from metasgd.checkpoint import ABOUT, WEIGHTS
 from metasgd.errors import InputError
 from metasgd.own_folder import own_folder
-from pipelines.publishing.machine import machine
 from pipelines.publishing.numbers import numbers, worth
 from pipelines.publishing.record import Record, model_folder, withdraw, write_record
 from pipelines.publishing.trainings import KEPT, drawn, trained

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from components.artifacts.checkpoint import load_trained
 from components.artifacts.decision import Decision
-from components.artifacts.results import Result, read_json
+from components.artifacts.results import Result, read_json, read_scores
 from components.config.settings import Promotion
 from components.evaluate.step import evaluate
+from components.kinds.images import judged
 from components.kinds.supervised import Supervised
 from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
@@ -19,6 +21,7 @@ from components.promote.step import promote
 from components.train.step import train
 from metasgd.checkpoint import load_checkpoint
 from metasgd.evaluation import score
+from metasgd.tasks import Batch
 from tests.components.kinds.loading import load
 from tests.components.kinds.test_image_classes import PLAIN, birds
 from tests.components.lane import store
@@ -66,6 +69,7 @@ def test_it_is_scored_and_registered(lane: Path, algorithm: str) -> None:
     result = read_json(Result, lane / "results" / f"{algorithm}-seed1.json")
     assert [score.step for score in result.steps] == list(range(result.adapted + 1))
     assert (result.served is None) == (algorithm == "mann")  # whose scores are as served
+    assert (lane / "results" / "figures" / f"{algorithm}-seed1" / "predictions.png").exists()
     versions = read_json(Decision, lane / "decision.json").versions
     assert [model.algorithm for model in versions] == list(ALGORITHMS)
 
@@ -93,3 +97,18 @@ def test_the_registered_model_answers_as_it_was_scored(lane: Path, version: int)
         ]
     scored = score(learner.served, meta, batch, step)[:, step]
     assert torch.tensor(answered).tolist() == pytest.approx(scored.tolist())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_its_sheet_shows_the_predictions_that_were_scored(lane: Path, algorithm: str) -> None:
+    """Of the first test task, before and after; a query between two classes is neither right nor wrong."""
+    tasks = load_tasks(lane / "episodes")
+    assert isinstance(tasks, Supervised)
+    trained = load_trained(lane / f"{algorithm}-seed1", tasks.episodes.manifest.problem)
+    verdicts, accuracies = judged(trained, Batch(*(part[:1] for part in tasks.batch("test", 1))))
+    scores = read_scores(lane / "results" / f"{algorithm}-seed1.parquet")
+    first = scores[(scores["set"] == "test") & (scores["task"] == 0)].set_index("step")["score"]
+    assert accuracies == pytest.approx((first.iloc[0], first.iloc[-1]))
+    for told, accuracy in zip(verdicts, accuracies, strict=True):
+        right, wrong = ((told == sign).double().mean().item() for sign in (1, -1))
+        assert right <= accuracy <= 1 - wrong

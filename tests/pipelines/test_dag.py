@@ -39,6 +39,16 @@ def test_the_last_step_runs_whatever_became_of_the_others(spec: dict[str, Any]) 
     }
 
 
+def test_reports_are_told_the_command(tmp_path: Path) -> None:
+    """Every lane's, because the last one's page is the whole."""
+    command = "make pipeline-run SET='train.iterations=2000'"
+    experiments = [load_experiment(name) for name in EXPERIMENTS[:2]]
+    compile_pipeline(experiments, SEEDS, tmp_path / "pipeline.yaml", command=command)
+    tasks = tasks_of(yaml.safe_load((tmp_path / "pipeline.yaml").read_text()))
+    told = [tasks[name]["inputs"]["parameters"]["command"] for name in ("report", "report-2")]
+    assert told == [{"runtimeValue": {"constant": command}}] * 2
+
+
 def test_every_experiment_has_a_lane(spec: dict[str, Any]) -> None:
     """Each step once per lane, and the train step inside a loop of its own; control has rollout."""
     tasks = tasks_of(spec)

@@ -6,13 +6,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from components.plots.alpha import alpha_by_layer, alpha_table
-from components.plots.contact_sheet import contact_sheet, episode_sheet
+from components.plots.contact_sheet import contact_sheet, episode_sheet, framed
 from components.plots.curves import learning_curve, returns_curve
+from components.plots.prediction_sheet import Predicted, prediction_sheet
 from components.plots.sine_fits import sine_fits
 from components.plots.style import save
 from metasgd.errors import InputError
+from tests.components.plots.ticks import gaps
 
 NAN = float("nan")
 CURVE = pd.DataFrame(
@@ -54,6 +57,25 @@ def test_learning_curve_marks_the_best_validation() -> None:
     assert "0.300 at iteration 4" in titles["error"]
     assert "50.0% at iteration 2" in titles["accuracy"]
     assert "0.400 at iteration 6" in titles["last"]
+
+
+def test_pictures_that_stand_beside_each_other_share_their_axes() -> None:
+    """Losses up to 2 and 60, validation at .3 and .9, returns to -10 and -100, and rates of 4 and .01."""
+    other = CURVE.assign(train_loss=10 * CURVE["train_loss"], validation=CURVE["validation"] + 0.5)
+    losses = [learning_curve(one, "mse", beside=[CURVE, other.iloc[:5]]).axes for one in (CURVE, other)]
+    for number in range(2):
+        assert losses[0][number].get_ylim() == losses[1][number].get_ylim()
+        assert losses[0][number].get_xlim() == losses[1][number].get_xlim()
+    assert losses[0][0].get_ylim()[1] > 50
+    low, high = losses[0][1].get_ylim()
+    assert (low < 0.3, high > 0.9) == (True, True)
+    worse = RETURNS.assign(return_before=-100.0)
+    returns = [returns_curve(one, 20, beside=[RETURNS, worse]).axes[0] for one in (RETURNS, worse)]
+    assert returns[0].get_ylim() == returns[1].get_ylim()
+    assert returns[0].get_ylim()[0] < -100
+    rates = {"weight": np.array([-1.0, 0.0, 1.0, 4.0])}, {"all": np.array(0.01)}
+    scales = {alpha_by_layer(own, beside=rates).axes[0].get_xlim() for own in rates}
+    assert len(scales) == 1
 
 
 def test_learning_curve_without_validation_shows_the_loss_alone() -> None:
@@ -121,9 +143,15 @@ def test_returns_curve_of_a_long_run_stays_small(tmp_path: Path) -> None:
 
 
 def test_sine_fits_draw_one_panel_per_task() -> None:
-    """Each panel holds the truth, the network before and after, and the support points."""
+    """Each panel holds the truth, the network before and after, and the support points.
+
+    Its errors are 1 / 3 and 0.03 / 3.
+    """
     figure = sine_fits([FIT, FIT | {"title": "all at x < 0"}])
-    assert [panel.get_title(loc="left") for panel in figure.axes] == ["five points", "all at x < 0"]
+    assert [panel.get_title(loc="left").splitlines() for panel in figure.axes] == [
+        ["five points", "error 0.33 → 0.01"],
+        ["all at x < 0", "error 0.33 → 0.01"],
+    ]
     truth, before, after, support = [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines]
     assert truth == FIT["truth"]
     assert before == FIT["before"]
@@ -131,15 +159,60 @@ def test_sine_fits_draw_one_panel_per_task() -> None:
     assert support == FIT["support_y"]
 
 
+def test_sine_fits_say_how_many_steps_it_took() -> None:
+    """A reference takes a hundred; all have one view, by the curves alone."""
+    wild = FIT | {"before": [90.0, 90.0, 90.0]}
+    tamed, missed = sine_fits([FIT]), sine_fits([wild], steps=100)
+    words = [[text.get_text() for text in figure.legends[0].get_texts()] for figure in (tamed, missed)]
+    assert "after one step" in words[0]
+    assert "after 100 steps" in words[1]
+    assert tamed.axes[0].get_ylim() == missed.axes[0].get_ylim()
+
+
 def test_episode_sheet_frames_support_and_query_apart() -> None:
     """Two classes, one support and one query picture of 4x4: tiles of 6x6 with a gap of one pixel."""
     episode = np.full((2, 2, 1, 4, 4), 7, np.uint8)
     sheet = episode_sheet(episode, 1, "#0000FF", "#C0C0C0")
-    assert sheet.shape == (12, 6 + 1 + 6, 3)
-    assert sheet[0, 0].tolist() == [0, 0, 255]
-    assert sheet[0, 6].tolist() == [255, 255, 255]
-    assert sheet[0, 7].tolist() == [192, 192, 192]
-    assert sheet[1:5, 1:5].tolist() == sheet[7:11, 8:12].tolist() == np.full((4, 4, 3), 7).tolist()
+    assert sheet.shape == (12, 6 + 1 + 6, 4)
+    assert sheet[0, 0].tolist() == [0, 0, 255, 255]
+    assert sheet[0, 6, 3] == 0  # transparent
+    assert sheet[0, 7].tolist() == [192, 192, 192, 255]
+    assert sheet[1:5, 1:5, :3].tolist() == sheet[7:11, 8:12, :3].tolist() == np.full((4, 4, 3), 7).tolist()
+
+
+def test_a_notch_covers_the_corner_of_its_picture_alone() -> None:
+    """Two black pictures of 6x6 on tiles of 8x8: the notch of the second is a triangle of three pixels."""
+    tiles = framed(
+        np.zeros((1, 2, 1, 6, 6), np.uint8), np.array([["#00FF00", "#FF0000"]]), np.array([[False, True]])
+    )
+    green, red = tiles[:, :8, :3], tiles[:, 8:, :3]
+    assert (green == [0, 255, 0]).all(axis=-1).sum() == 64 - 36
+    assert (red == [255, 0, 0]).all(axis=-1).sum() == 64 - 36 + 3
+    assert red[1, 5:7].tolist() == [[255, 0, 0]] * 2
+    assert red[2, 5:7].tolist() == [[0, 0, 0], [255, 0, 0]]
+
+
+def test_prediction_sheet_shows_what_was_right_before_and_after() -> None:
+    """Two classes with one support and two query pictures: one is right before, and one undecided."""
+    verdicts = np.array([[[1, -1], [-1, 0]], [[1, 1], [1, 1]]])
+    support, queries = (np.zeros((2, count, 1, 14, 14), np.uint8) for count in (1, 2))
+    figure = prediction_sheet([Predicted(support, queries, verdicts, (0.25, 1.0))] * 2, steps=1)
+    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    assert titles == ["support", "before: 25%", "after one step: 100%"] * 2
+    before, after = (np.asarray(panel.images[0].get_array()) for panel in figure.axes[1:3])
+    frames = [[before[row, column, :3].tolist() for column in (0, 16)] for row in (0, 16)]
+    green, orange, grey = [0, 158, 115], [213, 94, 0], [154, 163, 173]
+    assert frames == [[green, orange], [orange, grey]]
+    assert [[after[row, column, :3].tolist() for column in (0, 16)] for row in (0, 16)] == [[green] * 2] * 2
+
+
+def test_pictures_of_things_lie_on_a_transparent_ground_and_plots_on_white(tmp_path: Path) -> None:
+    """A dark page shows through the first, and turns the colours of the second round."""
+    save(contact_sheet(np.zeros((1, 5, 4, 1, 12, 12), np.uint8), 1), tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.convert("RGBA").getpixel((0, 0))[3] == 0  # type: ignore[index]
+    save(alpha_by_layer({"all": np.array(0.01)}), tmp_path / "alpha.svg")
+    assert "fill: #ffffff" in (tmp_path / "alpha.svg").read_text()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -166,6 +239,11 @@ def test_alpha_by_layer_is_symmetric_and_says_the_negative_share() -> None:
     low, high = axes.get_xlim()
     assert low == -high
     assert [text.get_text() for text in axes.texts] == ["25%", "0%", "negative"]
+
+
+@pytest.mark.parametrize("reach", [0.0066, 0.0123, 0.31, 1.0, 87.0])
+def test_the_ticks_of_rates_do_not_collide(reach: float) -> None:
+    assert gaps(alpha_by_layer({"classifier.weight": np.array([-reach, reach])})) > 5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pictures of navigation: what they show, and that they stay small and the same."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ from components.plots.animation import adaptation_animation
 from components.plots.planes import REACH, Journeys
 from components.plots.style import save
 from components.plots.trajectories import EARLY, trajectories_figure
+from tests.components.plots.ticks import gaps
 
 MINUS = "\N{MINUS SIGN}"
 NAN = float("nan")
@@ -90,6 +92,14 @@ def test_figure_shows_goals_that_lie_farther_out() -> None:
         assert panel.get_xlim()[1] > 4
 
 
+@pytest.mark.parametrize("goal", [0.1, 0.8, 4.0, 77.0])
+def test_ticks_do_not_collide(goal: float) -> None:
+    """Within a panel and with its neighbour's, however far the goals lie out."""
+    own = journeys(horizon=5)
+    figure = trajectories_figure([replace(own, goals=np.full((4, 2), goal))])
+    assert gaps(figure) > 5
+
+
 def test_figure_stays_small(tmp_path: Path) -> None:
     """Wild walks of two algorithms, longer ones, and more algorithms."""
     lanes = [
@@ -103,15 +113,33 @@ def test_figure_stays_small(tmp_path: Path) -> None:
 
 
 def test_animation_moves_through_the_stages_and_loops(tmp_path: Path) -> None:
-    """Before adaptation and after three steps, for ever; a stage ends with a longer look."""
+    """Before adaptation and after the step that counts, for ever; a stage ends with a longer look."""
     adaptation_animation([journeys(), journeys("maml", 1)], tmp_path / "new" / "adaptation.gif")
     with Image.open(tmp_path / "new" / "adaptation.gif") as image:
         assert image.format == "GIF"
         assert image.info["loop"] == 0
         pauses = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
-    assert 60 <= len(pauses) <= 100
-    assert sum(pause > 1000 for pause in pauses) == 4
-    assert 10_000 < sum(pauses) < 30_000
+    assert 30 <= len(pauses) <= 50
+    assert sum(pause > 1000 for pause in pauses) == 2
+    assert 5_000 < sum(pauses) < 15_000
+
+
+def test_pictures_end_after_the_steps_that_count(tmp_path: Path) -> None:
+    """The second of two steps, for a learner that takes two: further ones that were scored are not shown."""
+    one, two = journeys(), replace(journeys("from-scratch", 1), steps=2)
+    figure = trajectories_figure([one, two])
+    labels = [panel.get_ylabel() for panel in figure.axes if panel.get_ylabel()]
+    assert labels == ["meta-sgd\nafter one step", "from-scratch\nafter 2 steps"]
+    titles = [figure.axes[place].get_title(loc="left").replace(MINUS, "-") for place in (0, 4)]
+    assert titles == ["return -10.00 → -50.00", "return -10.00 → -90.00"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()][1].startswith("after adaptation")
+    for name, own in (("one", one), ("two", replace(one, steps=2))):
+        adaptation_animation([own], tmp_path / f"{name}.gif")
+    first, second = (frames(tmp_path / f"{name}.gif") for name in ("one", "two"))
+    assert len(first) == len(second)
+    half = len(first) // 2
+    assert first[half - 1].tobytes() == second[half - 1].tobytes()
+    assert first[-1].tobytes() != second[-1].tobytes()
 
 
 def test_animation_stays_small(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Results and decisions as the evaluate and promote steps write them, made up for the tests."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -72,3 +74,24 @@ def decision(models: Sequence[tuple[str, int, str | None]], **changes: Any) -> d
         "versions": versions,
         "comparisons": [],
     } | changes
+
+
+def written_lane(
+    root: Path, name: str, results: Sequence[dict[str, Any]], verdict: dict[str, Any]
+) -> tuple[Path, Path]:
+    """Write results and decision of a lane; returns the results' folder and the decision's file.
+
+    The scores of single tasks lie 0.5 above and below the means.
+    """
+    folder, file = root / name / "results", root / name / "decision.json"
+    folder.mkdir(parents=True)
+    for one in results:
+        path = folder / f"{one['algorithm']}-seed{one['seed']}.json"
+        path.write_text(json.dumps(one))
+        sets = [
+            task_scores([step["mean"] - 0.5, step["mean"] + 0.5], step["step"], one["shots"])
+            for step in one["steps"]
+        ]
+        pd.concat(sets).to_parquet(path.with_suffix(".parquet"))
+    file.write_text(json.dumps(verdict))
+    return folder, file

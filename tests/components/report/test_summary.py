@@ -25,7 +25,7 @@ WriteLane = Callable[..., tuple[Path, Path]]
 
 
 def test_one_seed_keeps_its_own_interval(write_lane: WriteLane) -> None:
-    """No per-task scores are needed: the result already holds mean and interval."""
+    """Of before and after, which the result already holds."""
     folder, file = write_lane("lane", [result("meta-sgd", 1)], decision([("meta-sgd", 1, "3")]))
     (row,) = rows([folder], [file])
     assert (row.before, row.after, row.steps) == (Estimate(4.0, 0.4), Estimate(0.9, 0.1), 1)
@@ -125,6 +125,7 @@ def test_missing_files_are_named(write_lane: WriteLane) -> None:
         rows([folder], [file])
     two_seeds = [result("maml", 1), result("maml", 2)]
     folder, file = write_lane("three", two_seeds, decision([]))
+    (folder / "maml-seed1.parquet").unlink()
     with pytest.raises(InputError, match=r"maml-seed1\.parquet: not readable"):
         rows([folder], [file])
 

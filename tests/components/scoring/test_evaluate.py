@@ -21,6 +21,7 @@ from components.kinds.kind import gate_scores, task_set
 from components.kinds.sinusoid import Sinusoid
 from components.kinds.table import load_tasks
 from components.preprocess.step import preprocess
+from components.scoring.step import headline
 from components.train.step import train
 from metasgd.ablation import ablations
 from metasgd.checkpoint import ABOUT, load_checkpoint, save_checkpoint
@@ -68,7 +69,7 @@ def result(folder: Path, algorithm: str = "meta-sgd") -> Result:
 
 
 def test_the_results_folder(lane: Evaluated) -> None:
-    """Per checkpoint a result, its per-task scores and pictures; one file of headline numbers."""
+    """Per checkpoint a result, its per-task scores and pictures; a file of metrics each."""
     names = {f"{name}-seed1{suffix}" for name in ALGORITHMS for suffix in (".json", ".parquet")}
     assert {path.name for path in lane.results.iterdir()} == names | {MARK, METRICS, RUNS, "figures"}
     pictures = {path.name for path in (lane.results / "figures" / "meta-sgd-seed1").iterdir()}
@@ -130,9 +131,17 @@ def test_the_result_says_what_was_measured(lane: Evaluated) -> None:
     assert [result(lane.results, name).reference for name in ALGORITHMS] == [False, False, True]
 
 
+def test_every_training_has_metrics_under_the_same_names(lane: Evaluated) -> None:
+    """What `dvc metrics show` prints a row of."""
+    for algorithm in ALGORITHMS:
+        steps = result(lane.results, algorithm).steps
+        expected = {"before": steps[0].mean, "after": steps[-1].mean, "ci95": steps[-1].ci95, "tasks": 8}
+        assert read(lane.results / METRICS / f"{algorithm}-seed1.json") == expected
+
+
 def test_the_headline_numbers(lane: Evaluated) -> None:
-    """metrics.json, which DVC and KFP show: before and after adaptation, per algorithm and seed."""
-    numbers = read(lane.results / METRICS)
+    """Which KFP shows: before and after adaptation, per algorithm and seed."""
+    numbers = headline([result(lane.results, name) for name in ALGORITHMS])
     assert len(numbers) == 4 * len(ALGORITHMS)
     last = result(lane.results, "from-scratch").steps[-1]
     assert last.step == 3
@@ -174,13 +183,14 @@ def test_evaluation_joins_the_run_of_its_training(
         "test_mse_before", "test_mse_before_ci95", "test_mse_after", "test_mse_after_ci95",
         "test_mse_served", "test_mse_served_ci95", "gate_mse_after", "test_mse_after_10shot",
         "theta_norm", "alpha_mean", "alpha_negative_share",
-        *(f"gate_mse_alpha_{name}{end}" for name in ABLATIONS[algorithm] for end in ("", "_worth")),
+        *(f"with_alpha_{name}_{end}" for name in ABLATIONS[algorithm] for end in ("gate_mse", "worth")),
     }  # fmt: skip
     assert new["test_mse_before"] == found.steps[0].mean
     assert new["test_mse_after"] == found.steps[-1].mean
     assert new["test_mse_after_10shot"] == found.other_shots[10].steps[-1].mean
     assert after.data.tags["task_set"] == found.task_set
     assert after.data.tags["reference"] == str(found.reference)
+    assert f"| after adaptation | {found.after.mean:.4g} |" in after.data.tags["mlflow.note.content"]
     assert "figures/alpha.svg" in artifacts(client, after.info.run_id)
     assert len(client.search_runs([after.info.experiment_id])) >= 3
 

@@ -123,8 +123,13 @@ def test_one_step_counts_and_three_are_scored(lane: ControlLane) -> None:
     table = scores(lane)
     after = table[(table["set"] == "test") & (table["step"] == 1)]["score"]
     assert found.after.mean == pytest.approx(after.mean())
-    headline = json.loads((lane.results / METRICS).read_text())
-    assert headline["meta-sgd-seed1-return-after"] == found.after.mean
+    shown = json.loads((lane.results / METRICS / "meta-sgd-seed1.json").read_text())
+    assert shown == {
+        "before": found.steps[0].mean,
+        "after": found.after.mean,
+        "ci95": found.after.ci95,
+        "tasks": 6,
+    }
     scratch = result(lane, "from-scratch")
     assert (scratch.adapted, scratch.reference) == (5, True)
     assert [score.step for score in scratch.steps] == [0, 1, 2, 3, 4, 5]

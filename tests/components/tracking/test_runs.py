@@ -209,6 +209,43 @@ def test_image_and_pipeline_run_are_tags(client: MlflowClient, monkeypatch: pyte
     assert tags["mlflow.source.git.commit"] == "0123abc"
 
 
+def test_a_child_is_where_its_parent_is(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's UI shows it below the parent only there; without one it is among its kind."""
+    with open_run("pipelines", "parent", {}) as parent:
+        monkeypatch.setenv("METASGD_PARENT_RUN_ID", parent.run_id)
+        with open_run("sinusoid", "child", {}) as child:
+            pass
+        monkeypatch.delenv("METASGD_PARENT_RUN_ID")
+    with open_run("sinusoid", "alone", {}) as alone:
+        pass
+    places = [client.get_run(run.run_id).info.experiment_id for run in (parent, child, alone)]
+    assert [client.get_experiment(place).name for place in places] == ["pipelines", "pipelines", "sinusoid"]
+
+
+@pytest.mark.parametrize(
+    ("given", "started_by", "source"),
+    [
+        ({"DVC_STAGE": "train@sinusoid-5shot-maml"}, "DVC", "dvc repro train@sinusoid-5shot-maml"),
+        ({"METASGD_PARENT_RUN_ID": "a" * 32}, "pipeline", "make pipeline-run"),
+        ({"MLFLOW_RUN_ID": "b" * 32}, "Kubeflow", "Kubeflow Pipelines"),
+        ({}, "command", "python -m "),
+    ],
+)
+def test_a_run_says_who_started_it(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], started_by: str, source: str
+) -> None:
+    """So DVC's runs and the pipeline's are told apart, in the column Source and by a tag."""
+    monkeypatch.setenv("LOGNAME", "ada")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with open_run("sinusoid", "a run", {}) as run:
+        pass
+    found = client.get_run(run.run_id)
+    assert found.data.tags["started_by"] == started_by
+    assert found.data.tags["mlflow.source.name"].startswith(source)
+    assert found.info.user_id == "ada"
+
+
 def test_find_run(client: MlflowClient) -> None:
     """A run that is known is found; another id, a malformed one, or none at all is no error."""
     with open_run("sinusoid", "known", {}) as run:

@@ -1,5 +1,6 @@
 """The train step: a checkpoint, and an MLflow run that says how it came about."""
 
+import json
 import math
 from pathlib import Path
 
@@ -53,22 +54,42 @@ def test_the_curve_is_that_of_the_run(lane: Lane, client: MlflowClient) -> None:
 
 
 def test_the_run_says_everything_that_was_chosen(lane: Lane, client: MlflowClient) -> None:
-    """Parameters under the keys that change them, tags to find it by, the checkpoint as artifact."""
+    """Parameters under the keys that change them, tags to find it by, the checkpoint as artifact.
+
+    What no training changes is in the checkpoint alone.
+    """
     run = run_of(client, lane.checkpoint())
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "sinusoid-5shot meta-sgd seed 1"
+    assert run.info.run_name == "meta-sgd seed 1, 20 iterations, sinusoid-5shot"
     assert client.get_experiment(run.info.experiment_id).name == "sinusoid"
     params = run.data.params
     assert params["train.iterations"] == "20"
     assert params["network.hidden"] == "[8]"
     assert params["learner.alpha"] == "per-parameter"
     assert params["tasks.distribution.shots"] == "5"
+    assert not {"train.threads", "tasks.seed", "tasks.stored.gate"} & params.keys()
     tags = run.data.tags
     assert (tags["experiment"], tags["algorithm"], tags["seed"]) == ("sinusoid-5shot", "meta-sgd", "1")
     assert tags["data"] == read(lane.episodes / "manifest.json")["data"]
     assert (tags["device"], tags["compiled"]) == ("cpu", "False")
     names = {f"checkpoint/{name}" for name in (MARK, WEIGHTS, ABOUT, CURVE, RUN)}
     assert artifacts(client, run.info.run_id) == names
+
+
+def test_the_run_says_what_was_chosen_what_it_took_and_what_it_saw(lane: Lane, client: MlflowClient) -> None:
+    """The chosen checkpoint's validation score, its iteration, time and memory; the data, counted."""
+    run = run_of(client, lane.checkpoint())
+    metrics, about = run.data.metrics, read(lane.checkpoint() / ABOUT)["about"]
+    validated = pd.read_csv(lane.checkpoint() / CURVE).dropna()
+    assert metrics["validation_mse_chosen"] == validated["validation"].min()
+    assert metrics["chosen_iteration"] == about["chosen_iteration"]
+    assert metrics["seconds"] == read(lane.checkpoint() / RUN)["seconds"]
+    assert metrics["system/cpu_seconds"] > 0
+    assert 100 < metrics["system/peak_memory_megabytes"] < 100_000, "a process with torch"
+    (used,) = run.inputs.dataset_inputs
+    assert json.loads(used.dataset.profile) == {"validation_tasks": 5, "gate_tasks": 30, "test_tasks": 8}
+    assert read(lane.episodes / "manifest.json")["data"].startswith(used.dataset.digest)
+    assert "**meta-sgd**" in run.data.tags["mlflow.note.content"]
 
 
 def test_trained_again_the_weights_are_the_same_bytes(
@@ -111,7 +132,7 @@ def test_an_interrupted_step_continues(
             train(lane.training(), lane.episodes, output, state)
     assert not output.exists()
     failed = client.search_runs([_experiment(client)], "attributes.status = 'FAILED'", max_results=1)
-    assert failed[0].info.run_name == "sinusoid-5shot meta-sgd seed 1"
+    assert failed[0].info.run_name == "meta-sgd seed 1, 20 iterations, sinusoid-5shot"
     with pytest.raises(InputError, match="state of run"):
         train(lane.training(seed=2), lane.episodes, tmp_path / "other", state)
     train(lane.training(), lane.episodes, output, state)
@@ -146,7 +167,7 @@ def test_what_diverged_at_once_can_be_evaluated(lane: Lane, client: MlflowClient
     with pytest.raises(DivergedError):
         train(training, lane.episodes, tmp_path / "checkpoint")
     evaluate([tmp_path / "checkpoint"], lane.episodes, tmp_path / "results")
-    assert (tmp_path / "results" / METRICS).is_file()
+    assert (tmp_path / "results" / METRICS / "meta-sgd-seed1.json").is_file()
 
 
 def test_an_untrained_reference_is_its_random_start(lane: Lane, client: MlflowClient, tmp_path: Path) -> None:

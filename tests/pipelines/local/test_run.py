@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from PIL import Image
 from safetensors.numpy import load_file
 
+from tests.components.lane import artifacts
 from tests.pipelines.checkout import ROOT, make_checkout, overrides, run
 
 SMALL = [
@@ -95,8 +96,10 @@ def test_every_training_is_a_run_under_one_parent_with_everything(finished: Fini
     """Two trainings per lane and their parent, ended well; one row holds parameters, scores and tags."""
     client = MlflowClient(f"sqlite:///{finished.checkout}/.local/mlflow.db")
     experiments = {found.name: found.experiment_id for found in client.search_experiments()}
-    (parent,) = client.search_runs([experiments["pipelines"]])
-    children = client.search_runs([experiments[kind] for kind in KINDS])
+    runs = client.search_runs([experiments["pipelines"]])
+    assert not set(KINDS) & experiments.keys(), "the UI shows children below their parent in its experiment"
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run != parent]
     assert len(children) == 2 * len(LANES)
     for child in children:
         assert child.info.status == "FINISHED"
@@ -104,7 +107,16 @@ def test_every_training_is_a_run_under_one_parent_with_everything(finished: Fini
         assert {"experiment", "algorithm", "seed", "data", "task_set"} <= child.data.tags.keys()
         assert child.data.params["train.iterations"] == "4"
         assert any(name.startswith("test_") and name.endswith("_ci95") for name in child.data.metrics)
+        (model,) = child.outputs.model_outputs
+        assert client.get_logged_model(model.model_id).source_run_id == child.info.run_id
+        assert child.data.tags["started_by"] == "pipeline"
+        assert child.data.tags["mlflow.source.name"] == "make pipeline-run"
     assert parent.info.status == "FINISHED"
+    assert parent.data.params["seeds"] == "1"
+    assert parent.data.params["experiments"] == " ".join(LANES)
+    assert parent.data.params["sinusoid-5shot.train.iterations"] == "4"
+    assert parent.data.tags["mlflow.note.content"].count("| meta-sgd |") == len(LANES)
+    assert "report/report.html" in artifacts(client, parent.info.run_id)
 
 
 def test_every_model_is_registered_and_one_is_champion(finished: Finished) -> None:

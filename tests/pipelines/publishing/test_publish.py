@@ -10,6 +10,7 @@ import pytest
 
 from components.artifacts.results import Result, read_json
 from components.config.code import ROOT
+from components.config.machine import machine
 from components.config.parsing import to_document
 from components.kinds.experiment import load_experiment
 from components.serving.models import open_model
@@ -19,7 +20,6 @@ from metasgd.own_folder import is_whole
 from pipelines.publishing import checks, rescore
 from pipelines.publishing import publish as publishing
 from pipelines.publishing.crossing import pairs, transfer
-from pipelines.publishing.machine import machine
 from pipelines.publishing.publication import publish
 from pipelines.publishing.record import Record, model_folder, read_record, records, write_record
 from tests.components.lane import PARAMS, experiment, store

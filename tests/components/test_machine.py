@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipelines.publishing.machine import _processor, machine
+from components.config.machine import _processor, machine
 
 CPUINFO = """processor\t: 0
 vendor_id\t: AuthenticAMD
