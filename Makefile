@@ -32,11 +32,7 @@ PORT ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help predict serve deploy setup setup-dev pipeline-run pipeline-upload pipeline-runs pipeline-schedule pipeline-compile image image-push image-serving test test-slow lint \
-<<<<<<< HEAD
-  publish transfer evaluate-published docs site bench format data tune repro plots ui rollback lock clean
-=======
-  publish transfer evaluate-published docs bench format data sweep tune repro plots ui rollback lock clean
->>>>>>> e39fc71bd3ecdad4849675cd64043aa70b83f485
+  publish transfer evaluate-published docs site bench format data sweep tune repro plots ui rollback lock clean
 
 # What a user gives reaches commands as it is: quoted for the shell, and never expanded by make. $(call quoted,NAME)
 # is one word, $(call each,NAME) each of its words; $(call option,--flag,NAME) and $(call options,--flag,NAME) are
