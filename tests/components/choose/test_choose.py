@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -161,7 +162,7 @@ def test_every_point_is_a_row_below_the_pipelines_run(
     assert {file.path for file in client.list_artifacts(parent.run_id, "sweep")} >= {f"sweep/{BEST}"}
     assert client.get_run(parent.run_id).data.tags["mlflow.note.content"] == markdown(choice)
     compared = pages(client, "http://127.0.0.1:1")["its trainings, compared"]
-    assert {row.info.run_id for row in rows} == set(re.findall(r"[0-9a-f]{32}", compared)), (
+    assert {row.info.run_id for row in rows} == set(re.findall(r"[0-9a-f]{32}", unquote(compared))), (
         "make ui's address"
     )
 
