@@ -127,9 +127,9 @@ def test_every_model_is_registered_and_one_is_champion(finished: Finished) -> No
         assert str(client.get_model_version_by_alias(name, "champion").version) in ("1", "2")
 
 
-def test_the_readmes_python_runs_as_printed(finished: Finished) -> None:
+def test_the_python_of_serving_runs_as_printed(finished: Finished) -> None:
     """With no environment variable set, and nothing is left beside it."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/serving.md").read_text(), re.DOTALL)
     (finished.checkout / "snippet.py").write_text(f"{code}\nassert probabilities.shape == (len(classes), 2)")
     before = set(finished.checkout.iterdir())
     done = run(finished.checkout, "snippet")
