@@ -1,6 +1,5 @@
 """What params.yaml can say whatever the kind of task: stored tasks, trainings, promotion, the default run."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,21 +121,6 @@ class Training:
     def title(self) -> str:
         """As people are told of it."""
         return f"{self.experiment} {self.algorithm} seed {self.seed}"
-
-
-@dataclass(frozen=True, config=STRICT)
-class SweptTraining(Training):
-    """A training as a pipeline hands it to its step. point: of a sweep, in words; "" outside of one.
-
-    One string holds both, because kfp's local runner knows no other items of a loop.
-    """
-
-    point: str = ""
-
-    @property
-    def training(self) -> Training:
-        """What decides the result."""
-        return Training(**{field.name: getattr(self, field.name) for field in fields(Training)})
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -17,7 +17,7 @@ def train(parameters: str, episodes: Input[Dataset], checkpoint: Output[Model]):
     from pathlib import Path
 
     from components.config.parsing import from_json
-    from components.config.settings import SweptTraining
+    from components.config.swept import SweptTraining
     from components.train.step import train
 
     swept = from_json(SweptTraining, parameters)

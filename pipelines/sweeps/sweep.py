@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.artifacts.choice import Trial, Trials, fingerprint, point_name
-from components.config.settings import SweptTraining
+from components.config.swept import SweptTraining
 from components.kinds.experiment import Experiment, load_variants
 from metasgd.errors import InputError
 from pipelines.dag import Lane

@@ -11,7 +11,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 from components.artifacts.choice import Trials, fingerprint
 from components.config.code import ROOT
 from components.config.parsing import from_json
-from components.config.settings import SweptTraining
+from components.config.swept import SweptTraining
 from components.kinds.experiment import load_experiment
 from metasgd.errors import InputError
 from pipelines.dag import compile_pipeline
